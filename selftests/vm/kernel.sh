@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Fetch a Debian kernel and its headers for the test VM, without installing them.
+#
+# usage: kernel.sh 6.1|6.12
+#
+# Installing Debian's header packages can pull in the matching linux-image, which
+# the machine would then boot.  So the packages are downloaded and unpacked into a
+# cache, and their absolute paths are redirected there.  The newest version that
+# apt knows is taken; a cached one is used again as long as it is that version, or
+# when apt cannot tell (no lists, no network).  No root needed.
+#
+# stdout, for eval:
+#   KERNEL_RELEASE   what uname -r says
+#   KERNEL_IMAGE     the bzImage
+#   KERNEL_MODULES   the folder that holds lib/modules/$KERNEL_RELEASE
+#   KERNEL_DIR       for make -C $KERNEL_DIR M=$PWD modules
+#
+# Exit: 0 all is there, 1 it could not be fetched, 2 usage.
+#
+# Environment:
+#   CTXSTAT_CACHE    the cache folder; otherwise /var/cache/ctxstat as root,
+#                    ${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat as anyone else
+
+set -euo pipefail
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+
+say() { echo "kernel.sh: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+[[ $# -eq 1 && $1 =~ ^[0-9]+\.[0-9]+$ ]] || { say "usage: kernel.sh 6.1|6.12"; exit 2; }
+series=$1
+
+if [[ -n ${CTXSTAT_CACHE:-} ]]; then
+	cache=$CTXSTAT_CACHE
+elif ((EUID == 0)); then
+	cache=/var/cache/ctxstat
+else
+	cache=${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat
+fi
+mkdir -p "$cache"
+cache=$(realpath "$cache")
+kernels=$cache/kernels
+mkdir -p "$kernels"
+
+for tool in apt-cache apt-get dpkg-deb depmod flock; do
+	command -v $tool >/dev/null || die "$tool is missing: see packages.sh"
+done
+[[ $(dpkg --print-architecture) == amd64 ]] || die "only amd64 is supported"
+
+# The image package that the metapackage of this series points at.
+image_package()
+{
+	local meta
+	for meta in "linux-image-$series-amd64" linux-image-amd64; do
+		apt-cache depends --important "$meta" 2>/dev/null |
+			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*-amd64\)\$/\1/p"
+	done | head -n 1
+}
+
+version_of() { apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p'; }
+
+print_result()
+{
+	local dir=$1 release
+	release=$(<"$dir/release")
+	printf '%s=%q\n' \
+		KERNEL_RELEASE "$release" \
+		KERNEL_IMAGE "$dir/root/boot/vmlinuz-$release" \
+		KERNEL_MODULES "$dir/root" \
+		KERNEL_DIR "$dir/root/usr/src/linux-headers-$release"
+}
+
+use_cached_or_die()
+{
+	local newest
+	newest=$(find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*" | sort -V | tail -n 1)
+	[[ -n $newest ]] || die "$1, and the cache $cache holds no $series kernel"
+	say "$1: using the cached $(basename "$newest")"
+	print_result "$newest"
+	exit 0
+}
+
+exec {lock}>"$cache/kernel.lock"
+flock -n "$lock" || { say "waiting for another kernel.sh"; flock "$lock"; }
+
+image=$(image_package)
+if [[ -z $image && $EUID -eq 0 ]]; then
+	say "apt knows no $series kernel: running apt-get update"
+	apt-get -q update {lock}>&- >&2 || say "apt-get update failed"
+	image=$(image_package)
+fi
+[[ -n $image ]] || use_cached_or_die "apt knows no $series kernel (are its lists empty? apt-get update)"
+
+release=${image#linux-image-}
+version=$(version_of "$image")
+[[ -n $version ]] || use_cached_or_die "apt knows no version of $image"
+name=${release}_$version
+dest=$kernels/$name
+
+if [[ -d $dest ]]; then
+	print_result "$dest"
+	exit 0
+fi
+
+# Leftovers of a run that was killed; the lock says that it is gone.
+rm -rf "$kernels"/.new.*
+new=$(mktemp -d "$kernels/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+chmod 755 "$new"
+mkdir "$new/root" "$new/debs"
+
+mapfile -t headers < <(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+	--no-breaks --no-replaces --no-enhances "linux-headers-$release" 2>/dev/null |
+	grep -E '^linux-(headers|kbuild)-' | sort -u)
+((${#headers[@]} >= 3)) || use_cached_or_die "apt knows no headers for $release"
+
+say "fetching $image $version and its headers"
+# Root drops to a user that cannot write here, hence the sandbox option.
+(cd "$new/debs" && exec apt-get -q -o APT::Sandbox::User=root download "$image" "${headers[@]}" {lock}>&- >&2) ||
+	use_cached_or_die "the download failed (if the mirror has moved on: apt-get update)"
+
+say "unpacking into $dest"
+for deb in "$new"/debs/*.deb; do
+	# No VM has a sound or graphics card.  Without the headers' vmlinux modules get
+	# no BTF, which they do not need, and building them takes no pahole.
+	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new/root" --no-same-owner \
+		--exclude='./usr/share' --exclude='./usr/src/*/vmlinux' --exclude='./boot/System.map-*' \
+		--exclude='./lib/modules/*/kernel/sound' \
+		--exclude='./lib/modules/*/kernel/drivers/gpu' \
+		--exclude='./lib/modules/*/kernel/drivers/media' \
+		--exclude='./lib/modules/*/kernel/drivers/infiniband' \
+		--exclude='./lib/modules/*/kernel/drivers/net/wireless'
+done
+rm -rf "$new/debs"
+
+kdir=$new/root/usr/src/linux-headers-$release
+for file in "$new/root/boot/vmlinuz-$release" "$kdir/Makefile" "$kdir/Module.symvers"; do
+	[[ -e $file ]] || die "the packages hold no ${file#"$new/root"}"
+done
+
+# The headers name each other by absolute path: point them into the cache.
+# $(abspath) of the including Makefile, as sub-makes run elsewhere.
+# shellcheck disable=SC2016 # make's variables
+sed -i -E 's|^include /usr/src/|include $(dir $(abspath $(lastword $(MAKEFILE_LIST))))../|' "$kdir/Makefile"
+! grep -q '^include /' "$kdir/Makefile" || die "$kdir/Makefile: unknown form"
+for link in build source; do
+	target=$(readlink "$new/root/lib/modules/$release/$link") || continue
+	ln -sfn "$dest/root$target" "$new/root/lib/modules/$release/$link"
+done
+
+depmod -b "$new/root" "$release"
+echo "$release" >"$new/release"
+mv -T "$new" "$dest"
+
+# Older versions of the series go, unless a VM may be running on one.
+exec {vm_lock}>"$cache/vm.lock"
+if flock -n "$vm_lock"; then
+	find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*" ! -name "$name" -exec rm -rf {} +
+fi
+
+print_result "$dest"

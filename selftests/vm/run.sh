@@ -1,0 +1,405 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Run a command as root in a virtual machine that sees this machine's files.
+#
+# usage: run.sh [options] [--] COMMAND [ARG...]
+#
+#   --kernel 6.1|6.12    a Debian kernel, fetched by kernel.sh (6.12)
+#   --image FILE         another kernel instead, with
+#   --release R            what its uname -r says, and
+#   --modules-root DIR     the folder that holds its lib/modules/R (none: all built in)
+#   --cpus N             virtual CPUs (2)
+#   --memory MB          (2048)
+#   --icount             count instructions: one guest nanosecond is one instruction,
+#                        whatever this machine's load; implies one CPU
+#   --append "ARGS"      more kernel parameters
+#   --timeout SEC        from power-on (900)
+#   --env NAME=VALUE     set it for COMMAND; can be repeated
+#   --log FILE           keep the kernel's log there
+#   --ignore REGEX       complaints in the kernel's log that match are expected
+#   --tty                COMMAND gets this terminal
+#
+# COMMAND runs in the same working directory, over the host's root file system: it
+# can read everything that the caller can, and write everywhere, but what it writes
+# stays in the VM's memory and vanishes with it.  Its stdin is /dev/null; stdout and
+# stderr arrive on stdout as they are written.  The environment is a clean one plus
+# --env.  Processes that it leaves behind are killed.
+#
+# The VM boots with panic_on_warn, and afterwards the kernel's log is searched for
+# complaints: one is a failure, whatever COMMAND said.
+#
+# Exit:
+#   99    the kernel complained; the lines and their context are on stderr
+#   124   timeout
+#   125   no verdict: usage, or the VM did not start, or ended before COMMAND did
+#   130, 143  interrupted, terminated
+#   else  COMMAND's own status
+#
+# Environment:
+#   CTXSTAT_CACHE        see kernel.sh.  One VM runs at a time per cache; a second
+#                        one waits
+#   TMPDIR               for the logs and the initramfs of this run
+#
+# QEMU emulates the CPU (TCG), which works everywhere.  A kernel of one's own needs,
+# built in or as modules: VIRTIO_PCI, VIRTIO_CONSOLE, NET_9P_VIRTIO, 9P_FS,
+# OVERLAY_FS, TMPFS (with XATTR), DEVTMPFS, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, ACPI.
+
+set -euo pipefail
+export PATH="$PATH:/usr/sbin:/sbin"
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+say() { echo "run.sh: $*" >&2; }
+die() { say "$*"; exit 125; }
+usage() { sed -n '/^# usage:/,/^#$/{s/^# \?//p}' "${BASH_SOURCE[0]}" >&2; exit 125; }
+
+kernel=6.12 image='' modules_root='' release='' cpus=2 memory=2048 icount='' append=''
+timeout=900 log='' ignore='' tty='' env=()
+
+while (($#)); do
+	case $1 in
+	--kernel | --image | --modules-root | --release | --cpus | --memory | --append | \
+		--timeout | --env | --log | --ignore)
+		(($# >= 2)) || die "$1 needs a value"
+		;;&
+	--kernel) kernel=$2; shift 2 ;;
+	--image) image=$2; shift 2 ;;
+	--modules-root) modules_root=$2; shift 2 ;;
+	--release) release=$2; shift 2 ;;
+	--cpus) cpus=$2; shift 2 ;;
+	--memory) memory=$2; shift 2 ;;
+	--append) append=$2; shift 2 ;;
+	--timeout) timeout=$2; shift 2 ;;
+	--env) env+=("$2"); shift 2 ;;
+	--log) log=$2; shift 2 ;;
+	--ignore) ignore=$2; shift 2 ;;
+	--icount) icount=1; shift ;;
+	--tty) tty=1; shift ;;
+	-h | --help) sed -n '3,/^$/{s/^# \?//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+	--) shift; break ;;
+	-*) say "unknown option $1"; usage ;;
+	*) break ;;
+	esac
+done
+(($#)) || usage
+
+for number in "$cpus" "$memory" "$timeout"; do
+	[[ $number =~ ^[1-9][0-9]*$ ]] || die "not a number: $number"
+done
+for assignment in "${env[@]}"; do
+	[[ $assignment =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || die "--env $assignment: not NAME=VALUE"
+done
+for tool in qemu-system-x86_64 busybox cpio modprobe setpriv flock; do
+	command -v $tool >/dev/null || die "$tool is missing: see $here/packages.sh"
+done
+[[ -z $tty || -t 0 ]] || die "--tty: stdin is no terminal"
+
+if [[ -n $image ]]; then
+	[[ -n $release ]] || die "--image needs --release"
+else
+	[[ -z $modules_root$release ]] || die "--modules-root and --release go with --image"
+	# The values are quoted by the other script.
+	settings=$("$here/kernel.sh" "$kernel") || die "no $kernel kernel"
+	eval "$settings"
+	image=$KERNEL_IMAGE release=$KERNEL_RELEASE modules_root=$KERNEL_MODULES
+fi
+[[ -r $image ]] || die "cannot read $image"
+if [[ -n $modules_root ]]; then
+	[[ -d $modules_root/lib/modules/$release ]] || die "no $modules_root/lib/modules/$release"
+	modules_root=$(realpath "$modules_root")
+fi
+[[ -z $log ]] || : >"$log" || exit 125
+
+# One VM at a time: two would share the CPUs and time out.
+if [[ -n ${CTXSTAT_CACHE:-} ]]; then
+	cache=$CTXSTAT_CACHE
+elif ((EUID == 0)); then
+	cache=/var/cache/ctxstat
+else
+	cache=${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat
+fi
+mkdir -p "$cache"
+exec {lock}>"$cache/vm.lock"
+flock -n "$lock" || { say "waiting for another VM to end"; flock "$lock"; }
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat-vm.XXXXXX")
+qemu='' timer='' follow=''
+
+# Runs on every way out, so that no process and no file stays behind.
+# shellcheck disable=SC2317 # called by the trap
+cleanup()
+{
+	local pid
+	trap '' INT TERM HUP
+	for pid in $qemu $timer $follow; do
+		kill -KILL "$pid" 2>/dev/null || :
+		wait "$pid" 2>/dev/null || :
+	done
+	[[ -z $log || ! -e $tmp/kernel.log ]] || cp "$tmp/kernel.log" "$log" || :
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- The initramfs: busybox, the modules that the root file system needs, init.
+
+initrd=$tmp/initrd
+mkdir -p "$initrd"/{bin,dev,proc,sys,modules,lower,rw,root,ctxstat}
+install -m 755 "$(command -v busybox)" "$initrd/bin/busybox"
+# Debian's busybox-static has no libraries; its busybox has.
+{ ldd "$initrd/bin/busybox" 2>/dev/null || :; } | grep -o '/[^ ]*' | while read -r library; do
+	[[ -e $library ]] && install -D "$library" "$initrd$library"
+done || :
+
+# Copied in the order in which they must be loaded.
+if [[ -n $modules_root ]]; then
+	for module in virtio_pci virtio_console 9pnet_virtio 9p overlay; do
+		modprobe -d "$modules_root" -S "$release" --show-depends "$module" 2>>"$tmp/modprobe" ||
+			[[ $image != "${KERNEL_IMAGE:-}" ]] || die "$(<"$tmp/modprobe")"
+	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$tmp/modules"
+	number=100
+	while read -r file; do
+		name=${file##*/}
+		to=$initrd/modules/$((number++))-${name%%.ko*}.ko
+		case $file in
+		*.xz) xz -dc "$file" >"$to" ;;
+		*.zst) zstd -dcq "$file" >"$to" ;;
+		*.gz) gzip -dc "$file" >"$to" ;;
+		*) cp "$file" "$to" ;;
+		esac
+	done <"$tmp/modules"
+fi
+
+cat >"$initrd/ctxstat/command" <<END
+#!/bin/bash
+cd -- ${PWD@Q} || { echo "run.sh: the VM does not see this working directory" >&2; exit 125; }
+export PWD
+exec ${*@Q}
+END
+
+{
+	printf 'MODULES=%q\nRELEASE=%q\nTTY=%q\n' "$modules_root" "$release" "$tty"
+	printf 'set --'
+	printf ' %q' "TERM=${TERM:-dumb}" "${env[@]}"
+	echo
+} >"$initrd/ctxstat/settings"
+
+cat >"$initrd/init" <<'END'
+#!/bin/busybox sh
+# Before the root file system: whatever fails here is told on ttyS1.
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev
+exec 5>/dev/ttyS1
+fail() { echo "fail $*" >&5; poweroff -f; }
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+. /ctxstat/settings
+for module in /modules/*; do
+	[ -e "$module" ] || continue
+	insmod "$module" || fail "cannot load $module"
+done
+
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro,noatime host /lower ||
+	fail "cannot mount the host's root (9p)"
+mount -t tmpfs -o size=75%,mode=755 rw /rw
+mkdir /rw/upper /rw/work
+mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /root ||
+	fail "cannot mount the overlay"
+
+mount -t proc proc /root/proc
+mount -t sysfs sysfs /root/sys
+mount --move /dev /root/dev
+mount -t tmpfs -o mode=755,nosuid,nodev run /root/run
+mkdir /root/run/ctxstat-vm /root/run/lock
+cp /ctxstat/* /root/run/ctxstat-vm/
+cp /bin/busybox /root/run/ctxstat-vm/busybox
+
+# Its own overlay: an own kernel's modules may be anywhere, and depmod shall work.
+mkdir -p "/root/lib/modules/$RELEASE"
+if [ -n "$MODULES" ]; then
+	mkdir /rw/modules /rw/modules/upper /rw/modules/work /modules.lower
+	mount --bind "/lower$MODULES/lib/modules/$RELEASE" /modules.lower &&
+		mount -t overlay -o lowerdir=/modules.lower,upperdir=/rw/modules/upper,workdir=/rw/modules/work \
+			modules "/root/lib/modules/$RELEASE" ||
+		fail "cannot mount the modules"
+fi
+umount /sys /proc
+exec switch_root /root /bin/sh /run/ctxstat-vm/start
+fail "switch_root"
+END
+chmod 755 "$initrd/init"
+
+cat >"$initrd/ctxstat/start" <<'END'
+# SPDX-License-Identifier: GPL-2.0-only
+# Process 1 of the VM, in the host's root file system.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+cd /
+. /run/ctxstat-vm/settings
+box=/run/ctxstat-vm/busybox
+
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ln -sfn /proc/self/fd /dev/fd
+ln -sfn fd/0 /dev/stdin
+ln -sfn fd/1 /dev/stdout
+ln -sfn fd/2 /dev/stderr
+mkdir -p /run/netns /run/lock
+$box hostname ctxstat-vm
+echo "127.0.0.1 localhost ctxstat-vm" >/etc/hosts
+$box ip link set lo up
+
+for port in /sys/class/virtio-ports/*; do
+	[ -e "$port" ] && read -r name <"$port/name" && [ "$name" = out ] && out=/dev/${port##*/}
+done
+command="env -i PATH=$PATH HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 SHELL=/bin/bash"
+
+echo start >&5
+if [ -n "$TTY" ]; then
+	$box setsid -c $command "$@" /bin/bash /run/ctxstat-vm/command </dev/hvc0 >/dev/hvc0 2>&1 5>&- &
+else
+	# Through a pipe: a port can be opened only once, and /dev/stdout opens it again.
+	mkfifo /run/ctxstat-vm/pipe
+	$box cat </run/ctxstat-vm/pipe >"$out" 5>&- &
+	copy=$!
+	$box setsid $command "$@" /bin/bash /run/ctxstat-vm/command \
+		</dev/null >/run/ctxstat-vm/pipe 2>&1 5>&- &
+fi
+wait $!
+status=$?
+
+# What COMMAND left behind would hold the pipe open.
+for process in /proc/[0-9]*; do
+	pid=${process#/proc/}
+	[ "$pid" = 1 ] || [ "$pid" = "${copy:-}" ] || [ -z "$($box readlink "$process/exe")" ] ||
+		kill -KILL "$pid"
+done 2>/dev/null
+[ -z "${copy:-}" ] || wait "$copy"
+
+echo "exit $status" >&5
+exec 5>&-
+$box poweroff -f
+END
+
+(cd "$initrd" && find . -print0 | cpio --quiet -0 -o -H newc -R 0:0) >"$tmp/initrd.cpio"
+rm -rf "$initrd"
+
+# --- The VM.
+
+# Files, not pipes: QEMU never has to wait for whoever reads the output.
+: >"$tmp/out"
+: >"$tmp/control"
+: >"$tmp/kernel.log"
+
+# A slow machine is no stall: the watchdogs are told to wait longer.
+parameters="console=ttyS0 panic=-1 oops=panic panic_on_warn=1 nokaslr watchdog_thresh=60"
+parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7 $append"
+
+# Commas are QEMU's separators.
+escaped=${tmp//,/,,}
+arguments=(
+	-nodefaults -no-user-config -display none -no-reboot
+	-machine pc -cpu max -m "$memory" -rtc base=utc
+	-kernel "$image" -initrd "$tmp/initrd.cpio" -append "$parameters"
+	-chardev "file,id=log,path=$escaped/kernel.log" -serial chardev:log
+	-chardev "file,id=control,path=$escaped/control" -serial chardev:control
+	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
+	-device virtio-serial-pci
+)
+if [[ -n $icount ]]; then
+	arguments+=(-accel "tcg,thread=single" -smp 1 -icount "shift=0,sleep=off")
+else
+	arguments+=(-accel "tcg,thread=multi" -smp "$cpus")
+fi
+if [[ -n $tty ]]; then
+	arguments+=(-chardev "stdio,id=out,signal=off" -device "virtconsole,chardev=out")
+else
+	arguments+=(-chardev "file,id=out,path=$escaped/out"
+		-device "virtserialport,chardev=out,name=out")
+fi
+
+# QEMU dies with this script, even if that is killed.  It holds the lock as well.
+if [[ -n $tty ]]; then
+	setpriv --pdeathsig KILL qemu-system-x86_64 "${arguments[@]}" <&0 2>"$tmp/qemu" &
+	qemu=$!
+else
+	setpriv --pdeathsig KILL qemu-system-x86_64 "${arguments[@]}" </dev/null >"$tmp/qemu" 2>&1 &
+	qemu=$!
+	tail -q -c +1 -s 0.1 -f --pid="$qemu" "$tmp/out" {lock}>&- 2>/dev/null &
+	follow=$!
+fi
+sleep "$timeout" {lock}>&- &
+timer=$!
+
+ended='' qemu_status=0 timed_out=''
+wait -n -p ended "$qemu" "$timer" || qemu_status=$?
+if [[ $ended == "$timer" ]]; then
+	timed_out=1 timer=''
+	kill -KILL "$qemu" 2>/dev/null || :
+	wait "$qemu" 2>/dev/null || :
+fi
+qemu=''
+[[ -z $follow ]] || wait "$follow" || :
+follow=''
+
+# --- The verdict.
+
+# The first words of a report of each kind; 'Spectre V2 : WARNING' is a boot line.
+complaints='BUG:|WARNING:|Oops|Call Trace|kernel BUG|Kernel panic|general protection'
+complaints+='|[Pp]ossible (recursive|circular|irq)|suspicious RCU|inconsistent lock state'
+complaints+='|unreferenced object|new suspected memory leak|INFO: task .* blocked'
+complaints+='|rcu.*(detected.*stall|kthread starved)|INFO: trying to register'
+complaints+='|UBSAN:|KASAN|refcount_t:|unregister_netdevice: waiting'
+harmless='Spectre V2 : WARNING'
+
+verdict=0
+tr -d '\r' <"$tmp/kernel.log" >"$tmp/plain.log"
+mv "$tmp/plain.log" "$tmp/kernel.log"
+grep -E "$complaints" "$tmp/kernel.log" | grep -v -E "$harmless${ignore:+|$ignore}" >"$tmp/complaints" || :
+if [[ -s $tmp/complaints ]]; then
+	say "the kernel ($release) complained:"
+	grep -n -F -x -m 1 -f "$tmp/complaints" "$tmp/kernel.log" >"$tmp/first"
+	first=$(cut -d: -f1 "$tmp/first")
+	sed -n "$((first > 5 ? first - 5 : 1)),$((first + 60))p" "$tmp/kernel.log" >&2
+	say "all complaints ($(wc -l <"$tmp/complaints")):"
+	head -n 20 "$tmp/complaints" >&2
+	verdict=99
+fi
+
+control=$(tr -d '\r' <"$tmp/control")
+status=$(sed -n 's/^exit //p' <<<"$control")
+failed=$(sed -n 's/^fail //p' <<<"$control")
+problem=''
+if [[ -n $timed_out ]]; then
+	problem="timeout after $timeout s"
+	((verdict)) || verdict=124
+	[[ $control == *start* ]] || problem+=", before the command was started"
+elif [[ -n $failed ]]; then
+	problem="the VM did not start: $failed"
+elif [[ $control != *start* ]]; then
+	problem="the VM ended before the command was started (QEMU's status: $qemu_status)"
+elif [[ -z $status ]]; then
+	problem="the VM ended before the command did"
+fi
+if [[ -n $problem ]]; then
+	say "$problem"
+	[[ ! -s $tmp/qemu ]] || sed 's/^/qemu: /' "$tmp/qemu" >&2
+	if ((verdict != 99)); then
+		say "the last lines of the kernel's log:"
+		tail -n 20 "$tmp/kernel.log" >&2
+	fi
+	((verdict)) || verdict=125
+elif ((verdict)); then
+	say "the command's own status was $status"
+else
+	verdict=$status
+fi
+exit "$verdict"
