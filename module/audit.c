@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /proc/net/ctxstat/audit: reading it from the beginning walks the table,
+ * compares every entry with its tag and every counter with what the walk
+ * found, and puts right what differs.
+ *
+ * Differences that are not faults: a few ways to change an entry are seen by
+ * nobody until its next packet (README.md lists them), and while traffic runs
+ * the counters move during the walk. So cells_differ means something when the
+ * table is quiet, or when it says 0; entries_healed always does.
+ */
+#include <linux/seq_file.h>
+#include <net/net_namespace.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "class.h"
+#include "compat.h"
+#include "counters.h"
+#include "entry.h"
+#include "netns.h"
+#include "proc.h"
+#include "tag.h"
+
+#define CELLS (CTXSTAT_ROWS * CTXSTAT_FLAGS)
+
+struct audit_seq {
+	struct seq_net_private p;
+	unsigned long seen, counted, differ, healed, left;
+	u32 found[CELLS];	/* by the walk */
+	u32 before[CELLS];	/* counted before the walk */
+};
+
+static int audit_entry(struct nf_conn *ct, void *data)
+{
+	unsigned long status = smp_load_acquire(&ct->status);
+	struct audit_seq *s = data;
+
+	s->seen++;
+	s->found[ctxstat_entry_cell(ctxstat_entry_class(ct, status))]++;
+	if (ctxstat_entry_update(ct, CTXSTAT_FROM_OLDER))
+		s->healed++;
+	return 0;
+}
+
+static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
+{
+	struct ctxstat_counters *sum = ctxstat_counters_alloc();
+	const unsigned long *live;
+	unsigned int i;
+
+	if (!sum)
+		return -ENOMEM;
+	live = &sum->live[0][0];
+	s->seen = s->counted = s->differ = s->healed = s->left = 0;
+	memset(s->found, 0, sizeof(s->found));
+
+	ctxstat_counters_sum(sum, cn);
+	for (i = 0; i < CELLS; i++) {
+		s->before[i] = live[i];
+		s->counted += live[i];
+	}
+
+	ctxstat_iterate_net(cn->net, audit_entry, s);
+
+	ctxstat_counters_sum(sum, cn);
+	for (i = 0; i < CELLS; i++) {
+		s->differ += s->before[i] != s->found[i];
+		s->left += (u32)live[i] != s->found[i];
+	}
+	ctxstat_counters_free(sum);
+	return 0;
+}
+
+/* Position 0 is all the totals, position n the cell n - 1 if it differed. */
+static void *audit_at(struct audit_seq *s, loff_t *pos)
+{
+	if (!*pos)
+		return SEQ_START_TOKEN;
+	for (; *pos <= CELLS; ++*pos)
+		if (s->before[*pos - 1] != s->found[*pos - 1])
+			return &s->found[*pos - 1];
+	return NULL;
+}
+
+static void *audit_start(struct seq_file *m, loff_t *pos)
+{
+	struct audit_seq *s = m->private;
+	int err;
+
+	if (!*pos) {
+		err = audit_run(s, ctxstat_net(seq_file_net(m)));
+		if (err)
+			return ERR_PTR(err);
+	}
+	return audit_at(s, pos);
+}
+
+static void *audit_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	++*pos;
+	return audit_at(m->private, pos);
+}
+
+static void audit_stop(struct seq_file *m, void *v)
+{
+}
+
+static int audit_show(struct seq_file *m, void *v)
+{
+	const struct audit_seq *s = m->private;
+	struct ctxstat_class class;
+	unsigned int cell, flags;
+
+	if (v == SEQ_START_TOKEN) {
+		seq_printf(m, "entries_seen %lu\nentries_counted %lu\ncells_differ %lu\nentries_healed %lu\ncells_left %lu\ncount %u\n",
+			   s->seen, s->counted, s->differ, s->healed, s->left,
+			   nf_conntrack_count(seq_file_net(m)));
+		return 0;
+	}
+
+	cell = (u32 *)v - s->found;
+	class = ctxstat_class_of_row(cell / CTXSTAT_FLAGS);
+	flags = cell % CTXSTAT_FLAGS;
+	seq_printf(m, "difference %s %s %s %s %s %s %s counted %d found %u\n",
+		   ctxstat_family_names[class.family],
+		   ctxstat_l4[class.l4proto].name, ctxstat_state_name(&class),
+		   flags & CTXSTAT_F_REPLIED ? "replied" : "unreplied",
+		   flags & CTXSTAT_F_ASSURED ? "assured" : "-",
+		   flags & CTXSTAT_F_SNAT ? "snat" : "-",
+		   flags & CTXSTAT_F_DNAT ? "dnat" : "-",
+		   (s32)s->before[cell], s->found[cell]);
+	return 0;
+}
+
+const unsigned int ctxstat_audit_seq_size = sizeof(struct audit_seq);
+const struct seq_operations ctxstat_audit_seq_ops = {
+	.start = audit_start,
+	.next = audit_next,
+	.stop = audit_stop,
+	.show = audit_show,
+};

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The counters of one network namespace.
+ *
+ * Who writes: the entry callbacks, in any context, preemptible or not, on any
+ * CPU, without a lock. A busy namespace has a block of counters per CPU, and
+ * a CPU only ever writes its own block, with this_cpu_add(). Until then all
+ * CPUs share one block, with atomic operations: callbacks cannot allocate,
+ * and most namespaces of a host never need more. The ticker in peak.c gives a
+ * namespace its per-CPU blocks once it has seen CTXSTAT_BUSY_EVENTS.
+ *
+ * Who reads: process context, by summing the shared block and those of all
+ * possible CPUs. One CPU's gauge may be negative; only the sum means
+ * something. At a quiet moment the sum is exact. While entries move, a reader
+ * may see one side of a move and not yet the other: a cell can then be off by
+ * the number of moves under way during the reading, never by more, and never
+ * for good.
+ *
+ * Who frees: netns.c, after the namespace's blocks were detached and an RCU
+ * grace period has passed. Counting happens inside an RCU read section.
+ */
+#ifndef CTXSTAT_COUNTERS_H
+#define CTXSTAT_COUNTERS_H
+
+#include <linux/atomic.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+
+#include "class.h"
+
+struct ctxstat_net;
+struct net;
+
+/* Where an entry was before it entered a row. */
+enum ctxstat_from {
+	CTXSTAT_FROM_NEW,	/* created, and about to be inserted */
+	CTXSTAT_FROM_OLDER,	/* older than this load of the module */
+	CTXSTAT_FROM_STATE,	/* plus the state: another row of its protocol */
+	CTXSTAT_FROMS = CTXSTAT_FROM_STATE + CTXSTAT_MAX_STATES,
+};
+
+/**
+ * struct ctxstat_counters - a block of counters
+ * @live: gauge: entries in a cell
+ * @entered: entries that came into a row, by where from
+ * @ended: entries freed while in a row, after they had been in the table
+ * @insert_failed: entries freed in a row without ever having been in the table
+ *
+ * All are of one type, so that a block can be summed as an array.
+ */
+struct ctxstat_counters {
+	unsigned long live[CTXSTAT_ROWS][CTXSTAT_FLAGS];
+	unsigned long entered[CTXSTAT_ROWS][CTXSTAT_FROMS];
+	unsigned long ended[CTXSTAT_ROWS];
+	unsigned long insert_failed[CTXSTAT_ROWS];
+};
+
+/**
+ * struct ctxstat_counting - where the running CPU counts
+ * @percpu: per-CPU blocks, or NULL
+ * @shared: shared block, used if there are none; NULL in a dying namespace
+ */
+struct ctxstat_counting {
+	struct ctxstat_counters __percpu *percpu;
+	struct ctxstat_counters *shared;
+};
+
+void ctxstat_counting_begin(struct ctxstat_counting *c, const struct net *net)
+	__acquires(RCU);
+
+static inline void ctxstat_counting_end(void) __releases(RCU)
+{
+	rcu_read_unlock();
+}
+
+/* Add @value to one counter, named as a member of struct ctxstat_counters. */
+#define ctxstat_count(c, member, value) do {				\
+	if (likely((c)->percpu))					\
+		this_cpu_add((c)->percpu->member, value);		\
+	else if ((c)->shared)						\
+		atomic_long_add(value,					\
+				(atomic_long_t *)&(c)->shared->member);	\
+} while (0)
+
+#define CTXSTAT_BUSY_EVENTS	1024
+
+/**
+ * struct ctxstat_row_sum - what /proc shows of a row
+ * @entries: entries in the row
+ * @unreplied: of these, without a packet in reply direction
+ * @assured: of these, not to be evicted when the table is full
+ * @snat: of these, with a translated source
+ * @dnat: of these, with a translated destination
+ * @entered: entries that ever came into the row
+ * @left: entries that ever left it, to another row or for good
+ */
+struct ctxstat_row_sum {
+	unsigned long entries, unreplied, assured, snat, dnat;
+	unsigned long entered, left;
+};
+
+/**
+ * struct ctxstat_totals - what /proc shows of a namespace
+ * @entries: entries counted now
+ * @created: entries counted when they were about to be inserted
+ * @adopted: entries that were older than the module
+ * @destroyed: entries freed
+ * @insert_failed: entries freed that never got into the table
+ * @transitions: moves of an entry from one state to another
+ */
+struct ctxstat_totals {
+	unsigned long entries;
+	unsigned long created, adopted, destroyed, insert_failed, transitions;
+};
+
+struct ctxstat_counters *ctxstat_counters_alloc(void);
+void ctxstat_counters_free(struct ctxstat_counters *counters);
+void ctxstat_counters_add(struct ctxstat_counters *sum,
+			  const struct ctxstat_counters *block);
+void ctxstat_counters_sum(struct ctxstat_counters *sum,
+			  const struct ctxstat_net *cn);
+void ctxstat_counters_rows(const struct ctxstat_counters *sum,
+			   struct ctxstat_row_sum rows[CTXSTAT_ROWS]);
+struct ctxstat_totals ctxstat_counters_totals(const struct ctxstat_counters *sum);
+
+#endif /* CTXSTAT_COUNTERS_H */

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ctxstat's share of each network namespace.
+ *
+ * Our exit runs before conntrack's own, so a dying namespace still has
+ * entries then, and their ends are still reported to us: pre_exit detaches
+ * the counters, the core waits for an RCU grace period (and so for every
+ * callback that still counts), exit frees them. Callbacks that come later
+ * find nothing to count in. struct ctxstat_net itself is freed by the core
+ * after all exits, when the namespace has no entry left.
+ */
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+
+#include "netns.h"
+#include "packet.h"
+#include "proc.h"
+
+unsigned int ctxstat_net_id __read_mostly;
+
+static LIST_HEAD(ctxstat_nets);
+static DEFINE_MUTEX(ctxstat_nets_lock);
+
+static int __net_init ctxstat_net_init(struct net *net)
+{
+	struct ctxstat_net *cn = ctxstat_net(net);
+	int err;
+
+	cn->net = net;
+	ctxstat_peaks_init(&cn->peak);
+	cn->shared = ctxstat_counters_alloc();
+	if (!cn->shared)
+		return -ENOMEM;
+
+	err = ctxstat_packet_init(net);
+	if (err)
+		goto free_counters;
+
+	err = ctxstat_proc_init(net);
+	if (err)
+		goto unhook;
+
+	mutex_lock(&ctxstat_nets_lock);
+	list_add_tail(&cn->list, &ctxstat_nets);
+	mutex_unlock(&ctxstat_nets_lock);
+	return 0;
+
+unhook:
+	ctxstat_packet_exit(net);
+	/* The hook may have run, but counts nothing in an empty namespace. */
+	synchronize_rcu();
+free_counters:
+	ctxstat_counters_free(cn->shared);
+	cn->shared = NULL;
+	return err;
+}
+
+static void __net_exit ctxstat_net_pre_exit(struct net *net)
+{
+	struct ctxstat_net *cn = ctxstat_net(net);
+
+	mutex_lock(&ctxstat_nets_lock);
+	list_del(&cn->list);
+	mutex_unlock(&ctxstat_nets_lock);
+
+	/* Returns when the last reader has left. */
+	ctxstat_proc_exit(net);
+	ctxstat_packet_exit(net);
+
+	cn->dead_percpu = cn->percpu;
+	cn->dead_shared = cn->shared;
+	WRITE_ONCE(cn->percpu, NULL);
+	WRITE_ONCE(cn->shared, NULL);
+}
+
+static void __net_exit ctxstat_net_exit(struct net *net)
+{
+	struct ctxstat_net *cn = ctxstat_net(net);
+
+	free_percpu(cn->dead_percpu);
+	ctxstat_counters_free(cn->dead_shared);
+}
+
+static struct pernet_operations ctxstat_net_ops = {
+	.init = ctxstat_net_init,
+	.pre_exit = ctxstat_net_pre_exit,
+	.exit = ctxstat_net_exit,
+	.id = &ctxstat_net_id,
+	.size = sizeof(struct ctxstat_net),
+};
+
+/**
+ * ctxstat_netns_init() - set up all namespaces, and those to come
+ *
+ * Return: 0 or a negative error.
+ */
+int ctxstat_netns_init(void)
+{
+	return register_pernet_subsys(&ctxstat_net_ops);
+}
+
+/**
+ * ctxstat_netns_exit() - the undo of ctxstat_netns_init()
+ *
+ * No callback of trace.c may run any more: the memory it looks into is freed.
+ */
+void ctxstat_netns_exit(void)
+{
+	unregister_pernet_subsys(&ctxstat_net_ops);
+}
+
+/**
+ * ctxstat_netns_for_each() - visit every living namespace
+ * @visit: may sleep; the namespace's exit waits for it
+ */
+void ctxstat_netns_for_each(void (*visit)(struct ctxstat_net *cn))
+{
+	struct ctxstat_net *cn;
+
+	mutex_lock(&ctxstat_nets_lock);
+	list_for_each_entry(cn, &ctxstat_nets, list)
+		visit(cn);
+	mutex_unlock(&ctxstat_nets_lock);
+}
+
+/**
+ * ctxstat_net_make_percpu() - give a namespace its per-CPU counters
+ * @cn: from ctxstat_netns_for_each(): one caller at a time
+ *
+ * What was counted in the shared block stays there. If there is no memory,
+ * the shared block goes on being used, and the next call tries again.
+ */
+void ctxstat_net_make_percpu(struct ctxstat_net *cn)
+{
+	struct ctxstat_counters __percpu *percpu;
+
+	percpu = alloc_percpu_gfp(struct ctxstat_counters,
+				  GFP_KERNEL | __GFP_NOWARN);
+	/* pairs with smp_load_acquire() in ctxstat_counting_begin() */
+	if (percpu)
+		smp_store_release(&cn->percpu, percpu);
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Peaks, and the ticker that finds them.
+ *
+ * To know the exact peak, every packet that changes an entry would have to
+ * look at a sum over all CPUs. Instead the counters are summed once a second,
+ * and whenever somebody reads a table: a peak is the highest of these sums,
+ * and a shorter spike between two of them is not seen.
+ */
+#include <linux/ktime.h>
+#include <linux/workqueue.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "counters.h"
+#include "netns.h"
+#include "peak.h"
+
+static void ticker_tick(struct work_struct *work);
+
+static DECLARE_DELAYED_WORK(ticker_work, ticker_tick);
+static struct ctxstat_counters *ticker_sum;
+
+/**
+ * ctxstat_peaks_init() - start with nothing seen
+ * @peaks: zeroed memory
+ */
+void ctxstat_peaks_init(struct ctxstat_peaks *peaks)
+{
+	mutex_init(&peaks->lock);
+}
+
+static void peak_update(struct ctxstat_peak *peak, unsigned long value)
+{
+	if (value > peak->value) {
+		peak->value = value;
+		peak->time = ktime_get_real_seconds();
+	}
+}
+
+/**
+ * ctxstat_peaks_update() - take note of a sum
+ * @cn: the namespace
+ * @sum: from ctxstat_counters_sum()
+ *
+ * Context: may sleep.
+ */
+void ctxstat_peaks_update(struct ctxstat_net *cn,
+			  const struct ctxstat_counters *sum)
+{
+	struct ctxstat_peaks *peaks = &cn->peak;
+	unsigned long total = 0;
+	unsigned int row, i;
+
+	mutex_lock(&peaks->lock);
+	for (row = 0; row < CTXSTAT_ROWS; row++) {
+		unsigned long entries = 0;
+
+		for (i = 0; i < CTXSTAT_FLAGS; i++)
+			entries += sum->live[row][i];
+		if ((long)entries > 0)
+			peak_update(&peaks->rows[row], entries);
+		total += entries;
+	}
+	if ((long)total > 0)
+		peak_update(&peaks->entries, total);
+	mutex_unlock(&peaks->lock);
+}
+
+static void ticker_visit(struct ctxstat_net *cn)
+{
+	struct ctxstat_totals totals;
+
+	/* Nothing live: no new peak. Most namespaces of a host are like this. */
+	if (!nf_conntrack_count(cn->net))
+		return;
+
+	ctxstat_counters_sum(ticker_sum, cn);
+	ctxstat_peaks_update(cn, ticker_sum);
+	if (cn->percpu)
+		return;
+
+	totals = ctxstat_counters_totals(ticker_sum);
+	if (totals.created + totals.adopted + totals.transitions >=
+	    CTXSTAT_BUSY_EVENTS)
+		ctxstat_net_make_percpu(cn);
+}
+
+static void ticker_tick(struct work_struct *work)
+{
+	ctxstat_netns_for_each(ticker_visit);
+	queue_delayed_work(system_power_efficient_wq, &ticker_work,
+			   round_jiffies_relative(HZ));
+}
+
+/**
+ * ctxstat_ticker_init() - start the ticker
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int ctxstat_ticker_init(void)
+{
+	ticker_sum = ctxstat_counters_alloc();
+	if (!ticker_sum)
+		return -ENOMEM;
+	queue_delayed_work(system_power_efficient_wq, &ticker_work, 0);
+	return 0;
+}
+
+/**
+ * ctxstat_ticker_exit() - the undo of ctxstat_ticker_init()
+ *
+ * Context: may sleep. Returns when the ticker no longer runs.
+ */
+void ctxstat_ticker_exit(void)
+{
+	cancel_delayed_work_sync(&ticker_work);
+	ctxstat_counters_free(ticker_sum);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef CTXSTAT_PROC_H
+#define CTXSTAT_PROC_H
+
+#include <linux/seq_file.h>
+
+struct net;
+
+/* Raised when a file changes in a way that an old reader cannot cope with. */
+#define CTXSTAT_FORMAT 1
+
+int ctxstat_proc_init(struct net *net);
+void ctxstat_proc_exit(struct net *net);
+
+/* audit.c */
+extern const struct seq_operations ctxstat_audit_seq_ops;
+extern const unsigned int ctxstat_audit_seq_size;
+
+#endif /* CTXSTAT_PROC_H */

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the packet path does not show: entries that begin, end, or are changed
+ * from user space. Seen by ftrace at the entry of the conntrack functions
+ * through which every such entry passes.
+ *
+ * The callbacks run in the context of the traced function: softirq or task,
+ * preemptible or not. Another tracer on the same function makes the core call
+ * them with preemption off. So they take no lock and do not allocate.
+ *
+ * The event notifier of conntrack is not used: it has one slot in a
+ * namespace, which belongs to ctnetlink.
+ */
+#include <linux/ftrace.h>
+#include <linux/skbuff.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_core.h>
+#include <net/netfilter/nf_conntrack_ecache.h>
+
+#include "compat.h"
+#include "entry.h"
+#include "selftest.h"
+#include "tag.h"
+#include "trace.h"
+
+/*
+ * A packet's entry is about to be inserted: NAT is settled. The first test is
+ * the function's own. A clone of the packet may have been here before.
+ */
+static void notrace trace_confirm(unsigned long ip, unsigned long parent_ip,
+				  struct ftrace_ops *ops,
+				  struct ftrace_regs *fregs)
+{
+	struct sk_buff *skb = ctxstat_ftrace_arg(fregs, 0);
+	enum ip_conntrack_info ctinfo;
+	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
+
+	if (unlikely(CTINFO2DIR(ctinfo) != IP_CT_DIR_ORIGINAL)) {
+		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_CONFIRM);
+		return;
+	}
+	ctxstat_entry_update(ct, CTXSTAT_FROM_NEW);
+}
+
+/* An entry without a packet (ctnetlink, BPF) is about to be inserted. */
+static void notrace trace_insert(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+	ctxstat_entry_update(ctxstat_ftrace_arg(fregs, 0), CTXSTAT_FROM_NEW);
+}
+
+/*
+ * An entry was created or changed through ctnetlink, or an event about its
+ * end is due. Called whether or not anybody listens.
+ */
+static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 1);
+
+	if (!ctxstat_tag_is_current(ct))
+		ctxstat_entry_changed(ct);
+}
+
+/* An entry goes back to its slab cache: the only way there, once per entry. */
+static void notrace trace_free(unsigned long ip, unsigned long parent_ip,
+			       struct ftrace_ops *ops,
+			       struct ftrace_regs *fregs)
+{
+	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 0);
+
+	if (unlikely(!ctxstat_entry_end(ct)))
+		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_FREE);
+}
+
+/**
+ * struct trace_point - a traced function
+ * @name: of the function
+ * @ip: its address
+ * @ops: our callback; PERMANENT: switching ftrace off is refused while loaded
+ * @registered: whether it is in use
+ */
+struct trace_point {
+	const char *name;
+	unsigned long ip;
+	struct ftrace_ops ops;
+	bool registered;
+};
+
+#define TRACE_POINT(function, callback) {				\
+	.name = #function,						\
+	.ip = (unsigned long)(function),				\
+	.ops = { .func = (callback), .flags = FTRACE_OPS_FL_PERMANENT },\
+}
+
+/* The end comes first: nothing may be counted whose end would not be seen. */
+static struct trace_point trace_points[] = {
+	TRACE_POINT(nf_conntrack_free, trace_free),
+	TRACE_POINT(__nf_conntrack_confirm, trace_confirm),
+	TRACE_POINT(nf_conntrack_hash_check_insert, trace_insert),
+#ifdef CONFIG_NF_CONNTRACK_EVENTS
+	TRACE_POINT(nf_conntrack_eventmask_report, trace_report),
+#endif
+};
+
+static int trace_register(struct trace_point *tp)
+{
+	int err;
+
+	err = ftrace_set_filter_ip(&tp->ops, tp->ip, 0, 0);
+	if (err) {
+		pr_err("not loaded: this kernel does not let %s() be traced (error %d); a kernel with CONFIG_DYNAMIC_FTRACE is needed\n",
+		       tp->name, err);
+		return err;
+	}
+
+	err = register_ftrace_function(&tp->ops);
+	if (!err) {
+		tp->registered = true;
+		return 0;
+	}
+
+	ftrace_set_filter_ip(&tp->ops, tp->ip, 1, 0);
+	ftrace_free_filter(&tp->ops);
+	if (err == -EBUSY)
+		pr_err("not loaded: function tracing is switched off; run \"sysctl kernel.ftrace_enabled=1\" and load again\n");
+	else
+		pr_err("not loaded: %s() cannot be traced (error %d)\n",
+		       tp->name, err);
+	return err;
+}
+
+/**
+ * ctxstat_trace_init() - see entries begin, change and end
+ *
+ * Context: may sleep.
+ * Return: 0, or a negative error: then the reason is in the log, and nothing
+ * is left registered.
+ */
+int ctxstat_trace_init(void)
+{
+	int err;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(trace_points); i++) {
+		err = trace_register(&trace_points[i]);
+		if (err) {
+			ctxstat_trace_exit();
+			return err;
+		}
+	}
+	return 0;
+}
+
+/**
+ * ctxstat_trace_exit() - the undo of ctxstat_trace_init()
+ *
+ * Context: may sleep. Returns when no callback runs any more.
+ */
+void ctxstat_trace_exit(void)
+{
+	size_t i = ARRAY_SIZE(trace_points);
+
+	while (i--) {
+		struct trace_point *tp = &trace_points[i];
+
+		if (!tp->registered)
+			continue;
+		unregister_ftrace_function(&tp->ops);
+		ftrace_free_filter(&tp->ops);
+		tp->registered = false;
+	}
+}

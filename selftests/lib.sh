@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the tests share. Sourced; they all run as root in their own namespaces.
+#
+#   plan N                  how many checks follow
+#   check NAME COMMAND...   one check: passes if the command succeeds
+#   skip_all REASON         the test cannot run here (exit code 4)
+#   finish                  last line of a test
+#
+#   module_load, module_unload, module_loaded
+#       the module is $CTXSTAT_KO if that is set, else the installed one
+#   exact NAMESPACE         every cell of states equals the kernel's own listing
+#   wait_for SECONDS COMMAND...
+#       until the command succeeds; fails at the deadline
+#
+# The counts to compare with come from conntrack-tools, never from ctxstat.
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+# shellcheck source=selftests/topology.sh
+. "$here/topology.sh"
+
+KSFT_SKIP=4
+PROC=/proc/net/ctxstat
+
+checks_planned=0 checks_run=0 checks_failed=0
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat.XXXXXX")
+
+plan() {
+	checks_planned=$1
+	echo "TAP version 13"
+	echo "1..$checks_planned"
+}
+
+skip_all() {
+	echo "1..0 # SKIP $*"
+	exit $KSFT_SKIP
+}
+
+note() { sed 's/^/# /' <<<"$*"; }
+
+check() {
+	local name=$1
+	shift
+	checks_run=$((checks_run + 1))
+	if "$@" >"$tmp/check.out" 2>&1; then
+		echo "ok $checks_run $name"
+	else
+		checks_failed=$((checks_failed + 1))
+		echo "not ok $checks_run $name"
+		echo "# failed: $*"
+		sed 's/^/# /' "$tmp/check.out"
+	fi
+}
+
+finish() {
+	if ((checks_run != checks_planned)); then
+		echo "# planned $checks_planned checks, ran $checks_run"
+		exit 1
+	fi
+	exit $((checks_failed > 0))
+}
+
+# Call cleanup_more in a test for what is its own.
+cleanup_more() { :; }
+cleanup() {
+	local status=$?
+	cleanup_more
+	topology_down
+	rm -rf "$tmp"
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+require() {
+	local tool
+	for tool; do
+		command -v "$tool" >/dev/null || skip_all "$tool is not installed"
+	done
+}
+
+[ "$(id -u)" = 0 ] || skip_all "must be run as root"
+require ip nft conntrack socat
+
+wait_for() {
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < deadline)) || return 1
+		read -rt 0.1 <> <(:) || :
+	done
+}
+
+module_loaded() { [ -d /sys/module/ctxstat ]; }
+
+module_load() {
+	if [ -n "${CTXSTAT_KO:-}" ]; then
+		modprobe nf_conntrack && insmod "$CTXSTAT_KO"
+	else
+		modprobe ctxstat
+	fi
+}
+
+module_unload() { rmmod ctxstat; }
+
+require_module() {
+	module_loaded || module_load || skip_all "the ctxstat module cannot be loaded"
+}
+
+# Cells as the kernel lists them: family l4proto state entries unreplied assured snat dnat
+truth() {
+	{ on "$1" conntrack -L -o extended -f ipv4 &&
+	  on "$1" conntrack -L -o extended -f ipv6; } 2>"$tmp/conntrack.err" |
+		awk -f "$here/truth.awk" | sort
+}
+
+# The same from ctxstat. Rows without an entry are left out on both sides.
+counted() { awk 'NR > 1 && $4 != 0 { print $1, $2, $3, $4, $5, $6, $7, $8 }' "$1" | sort; }
+
+states_of() { on "$1" cat $PROC/states; }
+summary_of() { on "$1" awk -v key="$2" '$1 == key { print $2 }' $PROC/summary; }
+
+# Nothing may move while we look, or there is nothing to compare: cumulative
+# columns tell. Once nothing moved, one difference is a failure; no second try.
+exact() {
+	local deadline=$((SECONDS + 30))
+
+	while :; do
+		states_of "$1" >"$tmp/states" || return
+		truth "$1" >"$tmp/truth"
+		on "$1" conntrack -C >"$tmp/count" || return
+		states_of "$1" >"$tmp/states.after" || return
+		cut -d' ' -f1-10 "$tmp/states" >"$tmp/a"
+		cut -d' ' -f1-10 "$tmp/states.after" | cmp -s - "$tmp/a" && break
+		if ((SECONDS >= deadline)); then
+			echo "the table of $1 was never quiet"
+			return 1
+		fi
+	done
+	counted "$tmp/states" >"$tmp/counted"
+	if ! diff -u --label conntrack "$tmp/truth" --label ctxstat "$tmp/counted"; then
+		return 1
+	fi
+	if [ "$(awk '{ n += $4 } END { print n + 0 }' "$tmp/counted")" != "$(cat "$tmp/count")" ]; then
+		echo "conntrack -C says $(cat "$tmp/count")"
+		return 1
+	fi
+	balanced "$tmp/states"
+}
+
+# entries = entered - left in every row
+balanced() {
+	awk 'NR > 1 && $4 != $9 - $10 { print "not balanced:", $0; bad = 1 } END { exit bad }' "$1"
+}
+
+# Nothing to be seen in audit.
+audit_clean() {
+	on "$1" cat $PROC/audit >"$tmp/audit" || return
+	cat "$tmp/audit"
+	awk '/^(cells_differ|entries_healed|cells_left) / && $2 { bad = 1 } END { exit bad || NR < 6 }' "$tmp/audit"
+}
+
+# No taint but out-of-tree (4096) and unsigned (8192); no complaint in the log.
+kernel_is_clean() {
+	local taint
+	taint=$(cat /proc/sys/kernel/tainted)
+	if ((taint & ~(4096 | 8192))); then
+		echo "tainted: $taint"
+		return 1
+	fi
+	! dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace|possible recursive locking|suspicious RCU|unreferenced object'
+}
