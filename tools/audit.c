@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctxstat.h"
+
+enum audit_key {
+	AUDIT_SEEN,
+	AUDIT_COUNTED,
+	AUDIT_COUNT,
+	/* The verdict: not zero means that something was wrong. */
+	AUDIT_DIFFER,
+	AUDIT_HEALED,
+	AUDIT_LEFT,
+	/* One line for each cell that differed. */
+	AUDIT_DIFFERENCE,
+	AUDIT_KEYS,
+};
+
+static const struct field_desc keys[AUDIT_KEYS] = {
+	[AUDIT_SEEN]		= { "entries_seen", FIELD_NUMBER, "entries found by walking the table" },
+	[AUDIT_COUNTED]		= { "entries_counted", FIELD_NUMBER, "entries counted before the walk" },
+	[AUDIT_COUNT]		= { "count", FIELD_NUMBER, "the kernel's own count" },
+	[AUDIT_DIFFER]		= { "cells_differ", FIELD_NUMBER, "counters that differed" },
+	[AUDIT_HEALED]		= { "entries_healed", FIELD_NUMBER, "entries put right" },
+	[AUDIT_LEFT]		= { "cells_left", FIELD_NUMBER, "counters that still differ" },
+	[AUDIT_DIFFERENCE]	= { "difference", FIELD_LINES, NULL },
+};
+
+static void print_verdict(const struct field *f)
+{
+	if (f[AUDIT_LEFT].num)
+		puts("Counters still differ from the table. If they do so again when no packets move, it is a bug: please report it with this output.");
+	else if (f[AUDIT_DIFFER].num || f[AUDIT_HEALED].num)
+		puts("Counters differed from the table. They are right now.");
+	else
+		puts("Every counter agrees with the table.");
+}
+
+static void print_differences(struct span in)
+{
+	struct span line, word;
+
+	puts("\nThe counters that differed");
+	while (next_line(&in, &line)) {
+		if (!next_word(&line, &word) || !span_is(word, keys[AUDIT_DIFFERENCE].name))
+			continue;
+		fputs(" ", stdout);
+		while (next_word(&line, &word))
+			printf(" %.*s", (int)word.len, word.p);
+		putchar('\n');
+	}
+}
+
+static int report(const struct options *opt, struct span in, const struct field *f)
+{
+	bool differs = false;
+	char cell[CELL_MAX];
+	unsigned int i;
+
+	for (i = AUDIT_DIFFER; i <= AUDIT_LEFT; i++) {
+		if (!f[i].known) {
+			complain("%s/audit: %s is not known, so there is no result; try again",
+				 opt->proc_dir, keys[i].name);
+			return EXIT_GARBLED;
+		}
+		differs = differs || f[i].num;
+	}
+	print_verdict(f);
+	putchar('\n');
+	for (i = 0; i < AUDIT_DIFFERENCE; i++) {
+		format_number(opt, &f[i], cell);
+		printf("%-34s  %s\n", keys[i].label, cell);
+	}
+	if (f[AUDIT_DIFFERENCE].num)
+		print_differences(in);
+	return differs ? EXIT_DIFFERS : EXIT_OK;
+}
+
+int audit_show(const struct options *opt)
+{
+	struct field field[AUDIT_KEYS];
+	struct parse_error err;
+	struct span in;
+	int ret;
+
+	ret = load_file(opt, "audit", &in);
+	if (ret)
+		return ret;
+	if (parse_keys(in, keys, AUDIT_KEYS, field, &err))
+		ret = report(opt, in, field);
+	else
+		ret = complain_garbled(opt, "audit", &err);
+	free((char *)in.p);
+	return ret;
+}
