@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the tests share. Sourced; they all run as root in their own namespaces.
+# What the tests of the module share. Sourced; they run as root, in namespaces
+# of their own. A test that has more to clean up defines cleanup_more.
 #
-#   plan N                  how many checks follow
-#   check NAME COMMAND...   one check: passes if the command succeeds
-#   skip_all REASON         the test cannot run here (exit code 4)
-#   finish                  last line of a test
-#
+#   plan, check, note, skip_all, require, finish
+#       see ktap.sh
 #   module_load, module_unload, module_loaded
 #       the module is $CTXSTAT_KO if that is set, else the installed one
 #   exact NAMESPACE         every cell of states equals the kernel's own listing
@@ -17,52 +15,16 @@
 # The counts to compare with come from conntrack-tools, never from ctxstat.
 
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+# shellcheck source=selftests/ktap.sh
+. "$here/ktap.sh"
 # shellcheck source=selftests/topology.sh
 . "$here/topology.sh"
 
-KSFT_SKIP=4
 PROC=/proc/net/ctxstat
 
-checks_planned=0 checks_run=0 checks_failed=0
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat.XXXXXX")
+[ "$(id -u)" = 0 ] || skip_all "must be run as root"
+require ip nft conntrack socat
 
-plan() {
-	checks_planned=$1
-	echo "TAP version 13"
-	echo "1..$checks_planned"
-}
-
-skip_all() {
-	echo "1..0 # SKIP $*"
-	exit $KSFT_SKIP
-}
-
-note() { sed 's/^/# /' <<<"$*"; }
-
-check() {
-	local name=$1
-	shift
-	checks_run=$((checks_run + 1))
-	if "$@" >"$tmp/check.out" 2>&1; then
-		echo "ok $checks_run $name"
-	else
-		checks_failed=$((checks_failed + 1))
-		echo "not ok $checks_run $name"
-		echo "# failed: $*"
-		sed 's/^/# /' "$tmp/check.out"
-	fi
-}
-
-finish() {
-	if ((checks_run != checks_planned)); then
-		echo "# planned $checks_planned checks, ran $checks_run"
-		exit 1
-	fi
-	exit $((checks_failed > 0))
-}
-
-# Call cleanup_more in a test for what is its own.
-cleanup_more() { :; }
 cleanup() {
 	local status=$?
 	cleanup_more
@@ -70,19 +32,6 @@ cleanup() {
 	rm -rf "$tmp"
 	exit "$status"
 }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-require() {
-	local tool
-	for tool; do
-		command -v "$tool" >/dev/null || skip_all "$tool is not installed"
-	done
-}
-
-[ "$(id -u)" = 0 ] || skip_all "must be run as root"
-require ip nft conntrack socat
 
 wait_for() {
 	local deadline=$((SECONDS + $1))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# "make help" lists the verbs. KERNEL=6.1 or KERNEL=6.12 stands for a Debian
+# kernel that is fetched into a cache and never installed; without it the module
+# is built for the running kernel, or for the one whose build folder is in KDIR.
+
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+KDIR    ?= /lib/modules/$(shell uname -r)/build
+DESTDIR ?=
+PREFIX  ?= /usr/local
+DKMS_SOURCE := $(DESTDIR)/usr/src/ctxstat-$(VERSION)
+
+all: module tools
+
+help:
+	@echo 'make               build the module for the running kernel, and the tool'
+	@echo 'make install       install the module through DKMS, the tool and its man page'
+	@echo 'make uninstall     remove them'
+	@echo 'make demo          watch ctxstat at work on a NAT gateway in a virtual machine'
+	@echo 'make check         run the tests, on both kernels, in virtual machines'
+	@echo 'make bench         measure the cost, in instructions'
+	@echo 'make module        the module only; KERNEL=6.1|6.12 for a VM, KDIR=folder for others'
+	@echo 'make tools         the tool only'
+	@echo 'make clean         remove what was built'
+	@echo
+	@echo 'demo, check and bench take KERNEL=6.1|6.12; install takes DESTDIR= and PREFIX=;'
+	@echo 'V=1 shows the commands, W=1 and C=1 are for the kernel build.'
+
+ifdef KERNEL
+module:
+	@selftests/vm/build.sh $(KERNEL)
+else
+module:
+	@test -e $(KDIR)/Makefile || { \
+		echo 'make: no headers in $(KDIR): apt install linux-headers-$(shell uname -r)' >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+endif
+
+tools:
+	$(MAKE) -C tools
+
+# With DESTDIR only the files are put in place: a package's maintainer scripts run dkms.
+install: tools
+	install -d $(DKMS_SOURCE)/module
+	install -m 644 Kbuild dkms.conf $(DKMS_SOURCE)/
+	install -m 644 module/Kbuild module/*.c module/*.h $(DKMS_SOURCE)/module/
+	$(MAKE) -C tools install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+ifeq ($(DESTDIR),)
+	dkms install ctxstat/$(VERSION)
+endif
+
+uninstall:
+ifeq ($(DESTDIR),)
+	-dkms remove ctxstat/$(VERSION) --all
+endif
+	rm -rf $(DKMS_SOURCE)
+	$(MAKE) -C tools uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+
+demo:
+	@selftests/demo.sh
+
+check:
+	@selftests/check.sh
+
+bench:
+	@selftests/bench.sh
+
+clean:
+	rm -rf build
+	$(MAKE) -C tools clean
+	find . -path ./.git -prune -o \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name modules.order \
+		-o -name Module.symvers -o -name .module-common.o \) -exec rm -f {} +
+
+.PHONY: all help module tools install uninstall demo check bench clean

@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Run all tests: those of the sources and the tool here, all others in virtual
+# machines, one each, on every kernel.
+#
+# usage: check.sh [TEST...]     only these, such as states.sh
+#
+# Environment:
+#   KERNEL=6.1|6.12      on this kernel only
+#   LOGS=FOLDER          keep output and kernel logs (build/logs)
+#
+# Exit: 0 all passed, 1 some failed or could not run, 2 something is missing.
+# The last line counts the checks: N passed, N failed.
+
+set -uo pipefail
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+top=$(realpath "$here/..")
+cd "$top" || exit 2
+
+# shellcheck disable=SC2206
+kernels=(${KERNEL:-6.1 6.12})
+logs=${LOGS:-$top/build/logs}
+passed=0 failed=0 failures=()
+only=("$@")
+
+say() { echo "== $*"; }
+
+# list NAME: a list of the tests' Makefile, or of it what was asked for
+list() {
+	local test
+	for test in $(make -s -C "$here" "print-$1"); do
+		if ((${#only[@]} == 0)) || [[ " ${only[*]} " == *" $test "* ]]; then
+			echo "$test"
+		fi
+	done
+}
+
+# run NAME COMMAND...: show the output, count the checks
+run() {
+	local name=$1 log=$logs/$1.out start=$SECONDS status ok bad
+	shift
+	say "$name"
+	"$@" 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	ok=$(grep -c '^ok ' "$log")
+	bad=$(grep -c '^not ok ' "$log")
+	# A test that stopped half-way, skipped, or ran nothing has failed too, and
+	# so has one that passed while the kernel complained.
+	if ((status != 0 && bad == 0)) || ((ok + bad == 0)); then
+		bad=$((bad + 1))
+		echo "not ok - $name exited with $status"
+	fi
+	((bad == 0)) || failures+=("$name")
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+	say "$name: $ok passed, $bad failed, $((SECONDS - start)) s"
+}
+
+# vm KERNEL TEST: a test in a virtual machine of its own
+vm() {
+	run "$1-$2" "$here/vm/run.sh" --kernel "$1" --timeout 1200 \
+		--log "$logs/$1-$2.kernel" \
+		--env CTXSTAT_KO="$top/build/$1/module/ctxstat.ko" -- "$here/$2"
+}
+
+say "packages"
+"$here/vm/packages.sh" gcc make iproute2 nftables iptables conntrack socat iperf3 \
+	python3 sparse dkms pahole man-db || exit 2
+
+mkdir -p "$logs"
+say "build"
+make -s tools && make -s -C "$here" all || exit 2
+for kernel in "${kernels[@]}"; do
+	make -s module KERNEL="$kernel" || exit 2
+done
+
+for test in $(list TEST_PROGS_HOST); do
+	run "$test" "$here/$test"
+done
+for kernel in "${kernels[@]}"; do
+	for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
+		vm "$kernel" "$test"
+	done
+done
+
+if ((${#failures[@]})); then
+	say "failed: ${failures[*]} (logs in $logs)"
+fi
+echo "$passed passed, $failed failed"
+exit $((failed > 0))

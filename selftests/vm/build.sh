@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Build the module for a Debian kernel of the test VM.
+#
+# usage: build.sh 6.1|6.12 [MAKE ARGUMENT...]
+#
+# The module is left in build/SERIES/module/ctxstat.ko at the top of the tree. What
+# is built is a copy of the sources, so that builds for several kernels stand side by
+# side. More arguments go to the kernel's make: W=1, C=1.
+#
+# Exit: 0 built, 1 not, 2 usage.
+
+set -euo pipefail
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+top=$(realpath "$here/../..")
+
+if [[ ! ${1:-} =~ ^[0-9]+\.[0-9]+$ ]]; then
+	echo "usage: build.sh 6.1|6.12 [MAKE ARGUMENT...]" >&2
+	exit 2
+fi
+series=$1
+shift
+build=$top/build/$series
+
+vars=$("$here/kernel.sh" "$series")
+eval "$vars"
+
+mkdir -p "$build/module"
+# A build for an older version of the kernel's package is of no use.
+if [[ $(cat "$build/release" 2>/dev/null) != "$KERNEL_RELEASE" ]]; then
+	rm -rf "$build"
+	mkdir -p "$build/module"
+	echo "$KERNEL_RELEASE" >"$build/release"
+fi
+cp -pu "$top/Kbuild" "$build/"
+cp -pu "$top/module/Kbuild" "$top"/module/*.[ch] "$build/module/"
+
+echo "build.sh: building the module for $KERNEL_RELEASE" >&2
+# No BTF for a module outside the kernel's tree: the headers lack vmlinux.
+make -C "$KERNEL_DIR" M="$build" "$@" modules >"$build/log" 2>&1 || {
+	cat "$build/log"
+	exit 1
+}
+grep -E 'warning:|error:' "$build/log" || :
