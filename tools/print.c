@@ -24,38 +24,37 @@ void complain(const char *fmt, ...)
 	fprintf(stderr, "ctxstat: %s\n", line);
 }
 
-/* Three digits, rounded to nearest; whole numbers only, so that 2^64 - 1 works too. */
+/* In parts of a unit, rounded to nearest. */
+static uint64_t scale(uint64_t num, uint64_t unit, unsigned int parts)
+{
+	return num / unit * parts + (num % unit + unit / parts / 2) / (unit / parts);
+}
+
+/* Three digits; whole numbers only, so that 2^64 - 1 comes out right, too. */
 static void format_short(uint64_t num, char cell[CELL_MAX])
 {
 	static const char suffix[] = "kMGTPE";
-	uint64_t unit = 1000;
+	uint64_t unit = 1000, n;
 	unsigned int i = 0;
-	uint64_t whole, hundredths;
 
 	if (num < 1000) {
 		snprintf(cell, CELL_MAX, "%" PRIu64, num);
 		return;
 	}
-	/* 999.5 of a unit would be rounded to 1000: take the next one. */
-	while (suffix[i + 1] && num >= unit * 1000 - unit / 2) {
+	while (suffix[i + 1] && scale(num, unit, 1) >= 1000) {
 		unit *= 1000;
 		i++;
 	}
-	whole = num / unit;
-	hundredths = (num % unit + unit / 200) / (unit / 100);
-	if (whole * 100 + hundredths < 1000) {
-		whole += hundredths / 100;
-		snprintf(cell, CELL_MAX, "%" PRIu64 ".%02" PRIu64 "%c", whole, hundredths % 100,
-			 suffix[i]);
-	} else if (num < unit * 100 - unit / 20) {
-		hundredths = (num % unit + unit / 20) / (unit / 10);
-		whole += hundredths / 10;
-		snprintf(cell, CELL_MAX, "%" PRIu64 ".%" PRIu64 "%c", whole, hundredths % 10,
-			 suffix[i]);
-	} else {
-		whole += num % unit >= unit / 2;
-		snprintf(cell, CELL_MAX, "%" PRIu64 "%c", whole, suffix[i]);
+	n = scale(num, unit, 100);
+	if (n < 1000) {
+		snprintf(cell, CELL_MAX, "%" PRIu64 ".%02" PRIu64 "%c", n / 100, n % 100, suffix[i]);
+		return;
 	}
+	n = scale(num, unit, 10);
+	if (n < 1000)
+		snprintf(cell, CELL_MAX, "%" PRIu64 ".%" PRIu64 "%c", n / 10, n % 10, suffix[i]);
+	else
+		snprintf(cell, CELL_MAX, "%" PRIu64 "%c", scale(num, unit, 1), suffix[i]);
 }
 
 void format_number(const struct options *opt, const struct field *f, char cell[CELL_MAX])

@@ -1,0 +1,516 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# shellcheck disable=SC2016 # what looks like a variable is sed's "$"
+#
+# The tool against recorded tables; needs neither the module nor root.
+#
+#   tool.sh             run
+#   tool.sh --record    write what the tool prints now to tool/expected: look
+#                       at the difference before you commit it
+#
+# CTXSTAT=PROGRAM tests that one instead of building tools/ctxstat.
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+root=$(dirname "$here")
+tables=$here/tool
+expected=$tables/expected
+record=
+[ "$1" = --record ] && record=yes
+
+export TZ=UTC LC_ALL=C
+unset POSIXLY_CORRECT MAKEFLAGS
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+# For the user that the test of permissions becomes.
+chmod 755 "$tmp"
+
+skip_all() {
+	echo "TAP version 13"
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+if [ -z "$CTXSTAT" ]; then
+	if ! command -v make >/dev/null || ! command -v "${CC:-cc}" >/dev/null; then
+		skip_all "no make, or no compiler"
+	fi
+	if ! make -C "$root/tools" >"$tmp/make.log" 2>&1; then
+		echo "TAP version 13"
+		echo "1..1"
+		echo "not ok 1 build"
+		sed 's/^/# /' "$tmp/make.log"
+		exit 1
+	fi
+	CTXSTAT=$root/tools/ctxstat
+fi
+# A copy that any user may run, wherever the source tree is.
+install -m 0755 "$CTXSTAT" "$tmp/ctxstat" || exit 1
+ctxstat=$tmp/ctxstat
+
+names=()
+checks=()
+add() { # NAME COMMAND...
+	names+=("$1")
+	shift
+	checks+=("$(printf '%q ' "$@")")
+}
+
+fail() {
+	echo "$*"
+	return 1
+}
+
+# run WANTED-EXIT-CODE ARGUMENT... : output in $tmp/out and $tmp/err
+run() {
+	local want=$1 got
+	shift
+	"$ctxstat" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+	got=$?
+	[ $got = "$want" ] || fail "exit code $got, not $want: $(cat "$tmp/err")"
+}
+
+one_line() { # of error, that has PATTERN in it
+	[ "$(wc -l <"$tmp/err")" = 1 ] || fail "not one line: $(cat "$tmp/err")" || return
+	grep -q '^ctxstat: ' "$tmp/err" || fail "no prefix: $(cat "$tmp/err")" || return
+	grep -qe "$1" "$tmp/err" || fail "no \"$1\" in: $(cat "$tmp/err")"
+}
+
+# fails EXIT-CODE PATTERN ARGUMENT... : one line of error that has PATTERN in it
+fails() {
+	local code=$1 pattern=$2
+	shift 2
+	run "$code" "$@" && one_line "$pattern"
+}
+
+same() { # GOLDEN
+	if [ -n "$record" ]; then
+		mkdir -p "$expected" && cp "$tmp/out" "$expected/$1"
+		return
+	fi
+	diff -u "$expected/$1" "$tmp/out"
+}
+
+golden() { # GOLDEN EXIT-CODE TABLES ARGUMENT...
+	local file=$1 code=$2 dir=$3
+	shift 3
+	run "$code" --proc-dir="$tables/$dir" "$@" || return
+	[ -s "$tmp/err" ] && { fail "$(cat "$tmp/err")"; return 1; }
+	same "$file"
+}
+
+# The same on a terminal of so many columns; 0: width not known.
+terminal() { # GOLDEN COLUMNS TABLES ARGUMENT...
+	local file=$1 columns=$2 dir=$3 cmd
+	shift 3
+	cmd=$(printf '%q ' "$ctxstat" --proc-dir="$tables/$dir" "$@")
+	script -qec "stty cols $columns && $cmd" /dev/null </dev/null >"$tmp/tty" || return
+	tr -d '\r' <"$tmp/tty" >"$tmp/out"
+	same "$file"
+}
+
+fresh_dir() { # copy the good tables to $tmp/dir
+	rm -rf "$tmp/dir" && cp -r "$tables/gateway" "$tmp/dir"
+}
+
+# A good table spoilt by SED: which subcommand cannot understand it, and why.
+spoilt() { # SUBCOMMAND SED PATTERN
+	fresh_dir && sed -i "$2" "$tmp/dir/$1" || return
+	cmp -s "$tables/gateway/$1" "$tmp/dir/$1" && { fail "nothing spoilt"; return 1; }
+	fails 4 "/dir/$1: $3" --proc-dir="$tmp/dir" "$1"
+}
+
+# A change that must not matter.
+harmless() { # SUBCOMMAND SED
+	fresh_dir && sed -i "$2" "$tmp/dir/$1" || return
+	cmp -s "$tables/gateway/$1" "$tmp/dir/$1" && { fail "nothing changed"; return 1; }
+	run 0 --proc-dir="$tables/gateway" "$1" && mv "$tmp/out" "$tmp/before" || return
+	run 0 --proc-dir="$tmp/dir" "$1" && cmp "$tmp/before" "$tmp/out"
+}
+
+replaced() { # FILE PATTERN, with the contents from stdin
+	fresh_dir && cat >"$tmp/dir/$1" || return
+	fails 4 "$2" --proc-dir="$tmp/dir" "$1"
+}
+
+empty() { replaced "$1" "/$1: empty" </dev/null; }
+header_only() { head -1 "$tables/gateway/states" | replaced states "no rows"; }
+binary() { head -c 65536 "$ctxstat" | replaced "$1" "line 1: byte 0x7f is not text"; }
+nul_bytes() { head -c 4096 /dev/zero | replaced "$1" "line 1: byte 0x00 is not text"; }
+long_line() { head -c 500000 /dev/zero | tr '\0' x | replaced states "line 1: no column"; }
+too_long() { # a table without an end must not fill the memory
+	fresh_dir && rm "$tmp/dir/states" && ln -s /dev/zero "$tmp/dir/states" || return
+	fails 3 "/states: cannot read" --proc-dir="$tmp/dir" states
+}
+long_name() {
+	fresh_dir && sed -i "2s/ipv4/$(printf 'x%.0s' {1..3000})/" "$tmp/dir/states" || return
+	fails 4 "line 2: .* is too long" --proc-dir="$tmp/dir" states
+}
+
+# Cut off after every byte: an answer or one line of error, never a crash.
+truncated() { # SUBCOMMAND
+	local file=$tables/gateway/$1 size step i code
+	fresh_dir || return
+	size=$(wc -c <"$file")
+	step=$((size / 97 + 1))
+	for ((i = 0; i < size; i += step)); do
+		head -c "$i" "$file" >"$tmp/dir/$1"
+		"$ctxstat" --proc-dir="$tmp/dir" "$1" >"$tmp/out" 2>"$tmp/err"
+		code=$?
+		[ $code = 0 ] && continue
+		[ $code = 4 ] || fail "exit code $code after $i bytes" || return
+		one_line . || return
+	done
+	# Half of the keys are not enough; half of the rows might be all there are.
+	head -c $((size / 2)) "$file" >"$tmp/dir/$1"
+	[ "$1" = states ] || fails 4 . --proc-dir="$tmp/dir" "$1"
+}
+
+no_newline() {
+	fresh_dir && truncate -s -1 "$tmp/dir/states" && truncate -s -1 "$tmp/dir/summary" || return
+	run 0 --proc-dir="$tables/gateway" && mv "$tmp/out" "$tmp/before" || return
+	run 0 --proc-dir="$tmp/dir" && cmp "$tmp/before" "$tmp/out"
+}
+
+newer_format() {
+	fresh_dir && printf 'format 2\n\n\001 what is this\n' >"$tmp/dir/summary" || return
+	fails 4 "older than the module" --proc-dir="$tmp/dir" "$@"
+}
+
+total_too_big() { # 2^64 - 1 in two rows: each is fine, the sum is not
+	fresh_dir || return
+	sed -i '2s/ 0/ 18446744073709551615/; 3s/ 1284/ 18446744073709551615/' "$tmp/dir/states"
+	run 0 --proc-dir="$tmp/dir" states || return
+	grep -q '^ipv4 *tcp *NONE *18446744073709551615 ' "$tmp/out" || fail "no big number" || return
+	grep -Eq '^total +- +- +- ' "$tmp/out" || fail "$(tail -1 "$tmp/out")"
+}
+
+unknown_numbers() {
+	fresh_dir && sed -i '/ESTABLISHED/s/ 91310 / - /' "$tmp/dir/states" || return
+	run 0 --proc-dir="$tmp/dir" states || return
+	awk '$3 == "ESTABLISHED" && $1 == "ipv4" && $7 == "-" { row++ }
+	     $1 == "total" && $7 == "-" && $6 == 169925 { row++ }
+	     END { exit row != 2 }' "$tmp/out" || fail "$(cat "$tmp/out")"
+}
+
+totals_add_up() { # the totals line, against awk over the recorded table
+	run 0 --proc-dir="$tables/gateway" states || return
+	awk 'FNR == 1 { file++; next }
+	     file == 1 { for (i = 4; i <= 10; i++) sum[i] += $i }
+	     file == 2 && $1 == "total" { seen = 1; for (i = 4; i <= 10; i++) if ($i != sum[i]) exit 1 }
+	     END { exit !seen }' "$tables/gateway/states" "$tmp/out"
+}
+
+# The recorded tables keep the module's promise, or the rest proves little.
+recorded_exact() { # TABLES
+	awk 'FILENAME ~ /summary$/ { s[$1] = $2 }
+	     FILENAME ~ /states$/ && FNR > 1 { sum += $4; if ($4 != $9 - $10) exit bad = 1 }
+	     END { exit bad || sum != s["entries"] ||
+		   sum != s["created"] + s["adopted"] - s["destroyed"] - s["insert_failed"] }' \
+		"$tables/$1/summary" "$tables/$1/states"
+}
+
+all_rows() {
+	run 0 --proc-dir="$tables/gateway" states --all || return
+	[ "$(wc -l <"$tmp/out")" = 68 ] || fail "$(wc -l <"$tmp/out") lines"
+}
+
+human() { # NUMBER SHORT
+	fresh_dir && sed -i "s/^created .*/created $1/" "$tmp/dir/summary" || return
+	script -qec "$(printf '%q ' "$ctxstat" --proc-dir="$tmp/dir" summary)" /dev/null \
+		</dev/null >"$tmp/tty"
+	grep -q "^created  *$2.\$" "$tmp/tty" || fail "$(grep ^created "$tmp/tty")"
+}
+human_numbers() {
+	human 0 0 && human 999 999 && human 1000 1.00k && human 9994 9.99k &&
+		human 9995 10.0k && human 99949 99.9k && human 99950 100k &&
+		human 999499 999k && human 999500 1.00M && human 12345 12.3k &&
+		human 4560000 4.56M && human 18446744073709551615 18.4E
+}
+
+percent() { # MAX WHAT
+	fresh_dir && sed -i "s/^max .*/max $1/" "$tmp/dir/summary" || return
+	run 0 --proc-dir="$tmp/dir" summary || return
+	[ "$(sed -n '1s/^entries  *//p' "$tmp/out")" = "$2" ] || fail "$(head -1 "$tmp/out")"
+}
+percents() {
+	percent 0 "184231, no limit" && percent 184231 "184231 of 184231 (100.0 %)" &&
+		percent - "184231 of -" && percent 1 "184231 of 1 (18423100.0 %)"
+}
+
+peak_never() {
+	run 0 --proc-dir="$tables/fresh" summary && grep -qx 'peak            0' "$tmp/out"
+}
+
+escapes() { # a name must not reach the terminal as a command to it
+	fresh_dir && sed -i '2s/NONE/\x1b[2J/' "$tmp/dir/states" || return
+	fails 4 "byte 0x1b" --proc-dir="$tmp/dir" states || return
+	fails 3 "not found" --proc-dir=$'/x\ny\e[2J' || return
+	grep -q $'\e' "$tmp/err" && { fail "escape sequence in the error"; return 1; }
+	return 0
+}
+
+head_1() {
+	local codes
+	codes=$("$ctxstat" --proc-dir="$tables/gateway" --all 2>"$tmp/err" | head -1 >"$tmp/out"
+		echo "${PIPESTATUS[@]}")
+	[ "$(wc -l <"$tmp/out")" = 1 ] || fail "no line" || return
+	# The pipe holds more than the table, so the reader may come too late to refuse it.
+	[[ $codes == "0 0" || $codes == "5 0" ]] || fail "exit codes $codes"
+}
+
+no_reader() {
+	{
+		trap '' PIPE
+		while echo 2>/dev/null; do :; done
+		"$ctxstat" --proc-dir="$tables/gateway" 2>"$tmp/err"
+		echo $? >"$tmp/code"
+	} | true
+	[ "$(cat "$tmp/code")" = 5 ] || fail "exit code $(cat "$tmp/code")" || return
+	one_line "Broken pipe"
+}
+
+disk_full() {
+	"$ctxstat" --proc-dir="$tables/gateway" "$@" >/dev/full 2>"$tmp/err"
+	local code=$?
+	[ $code = 5 ] || fail "exit code $code" || return
+	one_line "No space left"
+}
+
+closed() {
+	"$ctxstat" --proc-dir="$tables/gateway" "$@" >&- 2>"$tmp/err"
+	local code=$?
+	[ $code = 5 ] || fail "exit code $code" || return
+	one_line "Bad file descriptor"
+}
+
+no_module() {
+	[ -e /proc/net/ctxstat ] && { echo "the module is loaded: not tested"; return 0; }
+	fails 3 "/proc/net/ctxstat: not found; is the module loaded? try: modprobe ctxstat"
+}
+
+no_table() {
+	fresh_dir && rm "$tmp/dir/states" || return
+	fails 3 "dir/states: not found" --proc-dir="$tmp/dir"
+}
+
+is_directory() {
+	fresh_dir && rm "$tmp/dir/states" && mkdir "$tmp/dir/states" || return
+	fails 3 "dir/states: cannot read" --proc-dir="$tmp/dir"
+}
+
+unreadable() { # FILE PATTERN ARGUMENT...
+	local file=$1 pattern=$2 as=() code
+	shift 2
+	[ "$(id -u)" = 0 ] && as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	fresh_dir && chmod 755 "$tmp/dir" && chmod 000 "$tmp/dir/$file" || return
+	(cd / && "${as[@]}" "$ctxstat" --proc-dir="$tmp/dir" "$@") >"$tmp/out" 2>"$tmp/err"
+	code=$?
+	[ $code = 3 ] || fail "exit code $code: $(cat "$tmp/err")" || return
+	one_line "$pattern"
+}
+
+help_for() { # SUBCOMMAND
+	run 0 help "$1" && [ ! -s "$tmp/err" ] && mv "$tmp/out" "$tmp/before" || return
+	grep -q "^Usage: ctxstat $1" "$tmp/before" || fail "no usage" || return
+	run 0 "$1" --help && cmp "$tmp/before" "$tmp/out" || return
+	run 0 --help "$1" && cmp "$tmp/before" "$tmp/out"
+}
+
+subcommands() {
+	"$ctxstat" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p'
+}
+
+help_for_all() {
+	local name n=0
+	for name in $(subcommands); do
+		help_for "$name" || fail "help for $name" || return
+		n=$((n + 1))
+	done
+	[ $n = 4 ] || fail "$n subcommands"
+}
+
+version() {
+	local want
+	want=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$root/dkms.conf")
+	[ -n "$want" ] || fail "no version in dkms.conf" || return
+	run 0 --version || return
+	[ "$(cat "$tmp/out")" = "ctxstat $want" ] || fail "$(cat "$tmp/out") is not $want" || return
+	run 0 -V
+}
+
+# The man page as plain text, without hyphenation: words as they are written in it.
+man_text() {
+	sed -e 's/\\-/-/g; s/\\(aq/'\''/g; s/^\.[A-Z]* //; s/\\c$//' "$root/tools/ctxstat.8"
+}
+
+man_options() {
+	local word n=0
+	man_text >"$tmp/man"
+	for word in $("$ctxstat" --help | sed -n '/^Options:/,/^$/p' |
+		      grep -oE -- '(^|[ ,])(-[a-zA-Z]|--[a-z-]+)'); do
+		grep -qwe "$word" "$tmp/man" || fail "$word is not in the man page" || return
+		n=$((n + 1))
+	done
+	[ $n = 7 ] || fail "$n options"
+}
+
+man_subcommands_and_codes() {
+	local word
+	man_text | sed -n '/^EXIT STATUS/,/^FILES/p' >"$tmp/codes"
+	for word in $("$ctxstat" --help | sed -n '/^Exit status:/,$s/^  \([0-9]\) .*/\1/p'); do
+		grep -qx "$word" "$tmp/codes" || fail "exit code $word" || return
+	done
+	man_text | sed -n '/^SUBCOMMANDS/,/^OPTIONS/p' >"$tmp/codes"
+	for word in $(subcommands); do
+		grep -qx "$word" "$tmp/codes" || fail "subcommand $word" || return
+	done
+}
+
+man_fields() { # every key and column of the recorded tables
+	local word
+	for word in $(cut -d' ' -f1 "$tables/gateway/summary" "$tables/healed/audit") \
+		    $(head -1 "$tables/gateway/states"); do
+		man_text | grep -qw -- "$word" || fail "$word is not in the man page" || return
+	done
+}
+
+man_clean() {
+	command -v groff >/dev/null || { echo "no groff: not tested"; return 0; }
+	groff -ww -man -Tascii "$root/tools/ctxstat.8" 2>&1 >/dev/null | tee "$tmp/err"
+	[ ! -s "$tmp/err" ]
+}
+
+add "no argument: summary and states" golden default.txt 0 gateway
+add "no argument, all rows" golden default-all.txt 0 gateway --all
+add "summary" golden summary.txt 0 gateway summary
+add "states" golden states.txt 0 gateway states
+add "states, all rows" golden states-all.txt 0 gateway states -a
+add "nothing counted yet" golden fresh.txt 0 fresh
+add "nothing counted yet: summary" golden fresh-summary.txt 0 fresh summary
+add "newer module: unknown columns, rows and keys" golden newer.txt 0 newer
+add "newer module: summary" golden newer-summary.txt 0 newer summary
+add "newer module: audit" golden newer-audit.txt 0 newer audit
+add "terminal: short numbers" terminal terminal.txt 200 gateway
+add "terminal: width not known" terminal terminal.txt 0 gateway
+add "terminal: 80 columns" terminal terminal-80.txt 80 gateway states
+add "terminal: 30 columns keep what matters" terminal terminal-30.txt 30 gateway states
+add "terminal: three digits, rounded" human_numbers
+add "audit: all is well" golden audit.txt 0 gateway audit
+add "audit: differences, healed" golden audit-healed.txt 1 healed audit
+add "audit: differences left" golden audit-left.txt 1 left audit
+add "recorded tables are exact: gateway" recorded_exact gateway
+add "recorded tables are exact: newer" recorded_exact newer
+add "totals add up" totals_add_up
+add "--all shows every row" all_rows
+add "percentages" percents
+add "no peak yet" peak_never
+add "numbers that are not known" unknown_numbers
+add "sum beyond 64 bits is not known" total_too_big
+add "last line without newline" no_newline
+add "tabs and many blanks" harmless states 's/ / \t  /g; s/^/ /; s/$/ \t/'
+for table in summary states audit; do
+	add "empty: $table" empty $table
+	add "binary: $table" binary $table
+	add "NUL bytes: $table" nul_bytes $table
+	add "truncated anywhere: $table" truncated $table
+	add "empty line: $table" spoilt $table '3s/.*//' "line 3: "
+done
+add "header only" header_only
+add "very long line" long_line
+add "very long name" long_name
+add "table without an end" too_long
+add "escape sequences" escapes
+for column in family l4proto state entries unreplied assured snat dnat entered left peak peak_time; do
+	add "column missing: $column" spoilt states "1s/\\b$column\\b/x$column/" "line 1: no column \"$column\""
+done
+add "column twice" spoilt states '1s/$/ snat/; 2,$s/$/ 0/' 'line 1: column "snat" is there twice'
+add "unknown column twice" harmless states '1s/$/ new new/; 2,$s/$/ 0 x/'
+add "columns in another order" harmless states 's/^\([^ ]*\) \([^ ]*\) /\2 \1 /'
+add "row too short" spoilt states '9s/ [^ ]*$//' "line 9: 11 fields where the header has 12"
+add "row too long" spoilt states '9s/$/ 1/' "line 9: 13 fields where the header has 12"
+add "row twice" spoilt states '5p' "line 6: the same row as line 5"
+add "number: text" spoilt states '5s/ 96417 / 96k17 /' 'line 5: entries "96k17" is not'
+add "number: negative" spoilt states '5s/ 96417 / -96417 /' 'line 5: entries "-96417" is not'
+add "number: fraction" spoilt states '5s/ 96417 / 96.417 /' 'line 5: entries "96.417" is not'
+add "number: hex" spoilt states '5s/ 96417 / 0x96417 /' 'line 5: entries "0x96417" is not'
+add "number: 2^64" spoilt states '5s/ 96417 / 18446744073709551616 /' 'line 5: entries "18446744073709551616" is not'
+add "number: huge" spoilt states '5s/ 96417 / 99999999999999999999999999999999999 /' 'line 5: entries "9*\.\.\." is not'
+add "key missing" spoilt summary '/^buckets/d' 'no line "buckets"'
+add "key twice" spoilt summary '/^created/p' 'line 7: created is there twice'
+add "key without value" spoilt summary '/^created/s/ .*//' 'line 6: created has no value'
+add "key with two values" spoilt summary '/^created/s/$/ 1/' 'line 6: created has more than one'
+add "key: not a number" spoilt summary '/^created/s/ .*/ many/' 'line 6: created "many" is not'
+add "key: 2^64" spoilt summary '/^max/s/ .*/ 18446744073709551616/' 'line 11: max "18446744073709551616" is not'
+add "format newer: no argument" newer_format
+add "format newer: summary" newer_format summary
+add "format newer: states" newer_format states
+add "format newer: audit" newer_format audit
+add "format 0" spoilt summary 's/^format .*/format 0/' 'format is not 1'
+add "format not known" spoilt summary 's/^format .*/format -/' 'format is not 1'
+add "format missing" spoilt summary '/^format/d' 'no line "format"'
+add "audit: key missing" spoilt audit '/^cells_left/d' 'no line "cells_left"'
+add "audit: no result" spoilt audit 's/^cells_left .*/cells_left -/' 'cells_left is not known'
+add "audit: difference without value" spoilt audit '$a difference' 'line 7: difference has no value'
+add "output: | head -1" head_1
+add "output: reader gone" no_reader
+add "output: disk full" disk_full
+add "output: disk full, summary" disk_full summary
+add "output: disk full, audit" disk_full audit
+add "output: disk full, help" disk_full --help
+add "output: disk full, version" disk_full --version
+add "output: closed" closed
+add "output: closed, summary" closed summary
+add "output: closed, help" closed --help
+add "module not loaded" no_module
+add "no such directory" fails 3 "/nonexistent: not found" --proc-dir=/nonexistent
+add "no such table" no_table
+add "directory instead of a table" is_directory
+add "no permission: audit" unreadable audit "only root may read it" audit
+add "no permission: states" unreadable states "states: permission denied" states
+add "usage: unknown option" fails 2 'unknown option "--colour"' --colour
+add "usage: unknown letter" fails 2 'unknown option "-x"' -x
+add "usage: abbreviation" fails 2 'unknown option "--al"' --al
+add "usage: unknown subcommand" fails 2 'unknown subcommand "status"' status
+add "usage: unknown subcommand with more" fails 2 'unknown subcommand "status"' status now
+add "usage: extra argument" fails 2 'unexpected argument "tcp"' states tcp
+add "usage: extra argument of help" fails 2 'unexpected argument "audit"' help states audit
+add "usage: help for what is not there" fails 2 'unknown subcommand "status"' help status
+add "usage: option without value" fails 2 'needs a value' --proc-dir
+add "usage: option with empty value" fails 2 'needs a value' --proc-dir=
+add "usage: value for an option without" fails 2 'takes no value' --all=yes
+add "usage: option after --" fails 2 'unknown subcommand "--all"' -- --all
+add "value as a word of its own" run 0 --proc-dir "$tables/gateway" states
+add "help for every subcommand" help_for_all
+add "version is that of dkms.conf" version
+add "man page: every option" man_options
+add "man page: every subcommand and exit code" man_subcommands_and_codes
+add "man page: every field" man_fields
+add "man page: no warnings" man_clean
+
+needs() { # what a check cannot do without
+	case $1 in
+	terminal*|human*) command -v script >/dev/null || echo "no script(1)" ;;
+	unreadable*) [ "$(id -u)" != 0 ] || command -v setpriv >/dev/null || echo "no setpriv(1)" ;;
+	disk_full*) [ -c /dev/full ] || echo "no /dev/full" ;;
+	esac
+}
+
+echo "TAP version 13"
+echo "1..${#checks[@]}"
+failed=0
+for i in "${!checks[@]}"; do
+	nr=$((i + 1))
+	missing=$(needs "${checks[i]}")
+	if [ -n "$missing" ]; then
+		echo "ok $nr ${names[i]} # SKIP $missing"
+	elif eval "${checks[i]}" >"$tmp/log" 2>&1; then
+		echo "ok $nr ${names[i]}"
+	else
+		echo "not ok $nr ${names[i]}"
+		sed 's/^/# /' "$tmp/log"
+		failed=$((failed + 1))
+	fi
+done
+[ $failed = 0 ]
