@@ -141,7 +141,7 @@ nul_bytes() { head -c 4096 /dev/zero | replaced "$1" "line 1: byte 0x00 is not t
 long_line() { head -c 500000 /dev/zero | tr '\0' x | replaced states "line 1: no column"; }
 too_long() { # a table without an end must not fill the memory
 	fresh_dir && rm "$tmp/dir/states" && ln -s /dev/zero "$tmp/dir/states" || return
-	fails 3 "/states: cannot read" --proc-dir="$tmp/dir" states
+	fails 3 "/states: cannot read: File too large" --proc-dir="$tmp/dir" states
 }
 long_name() {
 	fresh_dir && sed -i "2s/ipv4/$(printf 'x%.0s' {1..3000})/" "$tmp/dir/states" || return
@@ -394,6 +394,7 @@ add "newer module: summary" golden newer-summary.txt 0 newer summary
 add "newer module: audit" golden newer-audit.txt 0 newer audit
 add "terminal: short numbers" terminal terminal.txt 200 gateway
 add "terminal: width not known" terminal terminal.txt 0 gateway
+add "terminal: exactly wide enough" terminal terminal.txt 111 gateway
 add "terminal: 80 columns" terminal terminal-80.txt 80 gateway states
 add "terminal: 30 columns keep what matters" terminal terminal-30.txt 30 gateway states
 add "terminal: three digits, rounded" human_numbers

@@ -33,7 +33,7 @@ static void print_verdict(const struct field *f)
 	if (f[AUDIT_LEFT].num)
 		puts("Counters still differ from the table. If they do so again when no packets move, it is a bug: please report it with this output.");
 	else if (f[AUDIT_DIFFER].num || f[AUDIT_HEALED].num)
-		puts("Counters differed from the table. They are right now.");
+		puts("Counters differed from the table, and have been put right.");
 	else
 		puts("Every counter agrees with the table.");
 }
