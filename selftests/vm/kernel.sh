@@ -85,6 +85,16 @@ use_cached_or_die()
 exec {lock}>"$cache/kernel.lock"
 flock -n "$lock" || { say "waiting for another kernel.sh"; flock "$lock"; }
 
+# Asking apt takes longer than anything else here: once per state of its lists.
+answer=$cache/$series.answer
+if [[ -s $answer && $answer -nt /var/lib/apt/lists && $answer -nt /etc/apt/sources.list.d ]]; then
+	dest=$kernels/$(<"$answer")
+	if [[ -d $dest ]]; then
+		print_result "$dest"
+		exit 0
+	fi
+fi
+
 image=$(image_package)
 if [[ -z $image && $EUID -eq 0 ]]; then
 	say "apt knows no $series kernel: running apt-get update"
@@ -100,6 +110,7 @@ name=${release}_$version
 dest=$kernels/$name
 
 if [[ -d $dest ]]; then
+	echo "$name" >"$answer"
 	print_result "$dest"
 	exit 0
 fi
@@ -155,6 +166,7 @@ done
 depmod -b "$new/root" "$release"
 echo "$release" >"$new/release"
 mv -T "$new" "$dest"
+echo "$name" >"$answer"
 
 # Older versions of the series go, unless a VM may be running on one.
 exec {vm_lock}>"$cache/vm.lock"

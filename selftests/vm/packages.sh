@@ -48,8 +48,8 @@ fi
 known() { apt-cache show "${missing[@]}" >/dev/null 2>&1; }
 known || { say "apt does not know them all: running apt-get update"; apt-get -q update; }
 
-plan=$(apt-get -s install --no-install-recommends -- "${missing[@]}") || die "cannot install ${missing[*]}"
+plan=$(apt-get -s install --no-remove --no-install-recommends -- "${missing[@]}") || die "cannot install ${missing[*]}"
 kernels=$(sed -n 's/^Inst \(linux-image-[^ ]*\).*/\1/p' <<<"$plan")
 [[ -z $kernels ]] || die "not installed, as this would come along: ${kernels//$'\n'/ }"
 say "installing ${missing[*]}"
-DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends -- "${missing[@]}"
+DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-remove --no-install-recommends -- "${missing[@]}"

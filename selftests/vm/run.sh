@@ -119,11 +119,7 @@ else
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat
 fi
 mkdir -p "$cache"
-exec {lock}>"$cache/vm.lock"
-flock -n "$lock" || { say "waiting for another VM to end"; flock "$lock"; }
-
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat-vm.XXXXXX")
-qemu='' timer='' follow=''
+tmp='' waiter='' qemu='' timer='' follow=''
 
 # Runs on every way out, so that no process and no file stays behind.
 # shellcheck disable=SC2317 # called by the trap
@@ -131,17 +127,28 @@ cleanup()
 {
 	local pid
 	trap '' INT TERM HUP
-	for pid in $qemu $timer $follow; do
+	for pid in $waiter $qemu $timer $follow; do
 		kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :
 	done
 	[[ -z $log || ! -e $tmp/kernel.log ]] || cp "$tmp/kernel.log" "$log" || :
-	rm -rf "$tmp"
+	[[ -z $tmp ]] || rm -rf "$tmp"
 }
 trap cleanup EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+exec {lock}>"$cache/vm.$(($$ % 2)).lock" # TEMPORARY: do not commit
+if ! flock -n "$lock"; then
+	say "waiting for another VM to end"
+	# In the background, as bash runs no trap before a foreground command ends.
+	flock "$lock" &
+	waiter=$!
+	wait "$waiter"
+	waiter=''
+fi
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat-vm.XXXXXX")
 
 # --- The initramfs: busybox, the modules that the root file system needs, init.
 
@@ -228,7 +235,7 @@ if [ -n "$MODULES" ]; then
 		fail "cannot mount the modules"
 fi
 umount /sys /proc
-exec switch_root /root /bin/sh /run/ctxstat-vm/start
+exec switch_root /root /run/ctxstat-vm/busybox sh /run/ctxstat-vm/start
 fail "switch_root"
 END
 chmod 755 "$initrd/init"
@@ -239,20 +246,21 @@ cat >"$initrd/ctxstat/start" <<'END'
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd /
 . /run/ctxstat-vm/settings
+# Quicker than the host's tools, each of which is first read over 9p.
 box=/run/ctxstat-vm/busybox
 
-mkdir -p /dev/pts /dev/shm
-mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-mount -t tmpfs -o mode=1777 shm /dev/shm
-mount -t debugfs debugfs /sys/kernel/debug
-mount -t tracefs tracefs /sys/kernel/tracing
-mount -t bpf bpf /sys/fs/bpf
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-ln -sfn /proc/self/fd /dev/fd
-ln -sfn fd/0 /dev/stdin
-ln -sfn fd/1 /dev/stdout
-ln -sfn fd/2 /dev/stderr
-mkdir -p /run/netns /run/lock
+$box mkdir -p /dev/pts /dev/shm
+$box mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+$box mount -t tmpfs -o mode=1777 shm /dev/shm
+$box mount -t debugfs debugfs /sys/kernel/debug
+$box mount -t tracefs tracefs /sys/kernel/tracing
+$box mount -t bpf bpf /sys/fs/bpf
+$box mount -t cgroup2 cgroup2 /sys/fs/cgroup
+$box ln -sfn /proc/self/fd /dev/fd
+$box ln -sfn fd/0 /dev/stdin
+$box ln -sfn fd/1 /dev/stdout
+$box ln -sfn fd/2 /dev/stderr
+$box mkdir -p /run/netns /run/lock
 $box hostname ctxstat-vm
 echo "127.0.0.1 localhost ctxstat-vm" >/etc/hosts
 $box ip link set lo up
@@ -267,7 +275,7 @@ if [ -n "$TTY" ]; then
 	$box setsid -c $command "$@" /bin/bash /run/ctxstat-vm/command </dev/hvc0 >/dev/hvc0 2>&1 5>&- &
 else
 	# Through a pipe: a port can be opened only once, and /dev/stdout opens it again.
-	mkfifo /run/ctxstat-vm/pipe
+	$box mkfifo /run/ctxstat-vm/pipe
 	$box cat </run/ctxstat-vm/pipe >"$out" 5>&- &
 	copy=$!
 	$box setsid $command "$@" /bin/bash /run/ctxstat-vm/command \
