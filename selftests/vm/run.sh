@@ -139,7 +139,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-exec {lock}>"$cache/vm.$(($$ % 2)).lock" # TEMPORARY: do not commit
+exec {lock}>"$cache/vm.lock"
 if ! flock -n "$lock"; then
 	say "waiting for another VM to end"
 	# In the background, as bash runs no trap before a foreground command ends.
