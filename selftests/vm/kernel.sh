@@ -55,11 +55,11 @@ image_package()
 	local meta
 	for meta in "linux-image-$series-amd64" linux-image-amd64; do
 		apt-cache depends --important "$meta" 2>/dev/null |
-			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*-amd64\)\$/\1/p"
+			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*-amd64\)\$/\1/p" || :
 	done | head -n 1
 }
 
-version_of() { apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p'; }
+version_of() { apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' || :; }
 
 print_result()
 {
