@@ -2,24 +2,25 @@
 /*
  * /proc/net/ctxstat/audit: reading it from the beginning walks the table,
  * compares every entry with its tag and every counter with what the walk
- * found, and puts right what differs.
+ * found, and moves the entries that are not counted as what they are.
  *
  * Differences that are not faults: a few ways to change an entry are seen by
  * nobody until its next packet (README.md lists them), and while traffic runs
- * the counters move during the walk. So cells_differ means something when the
- * table is quiet, or when it says 0; entries_healed always does.
+ * the counters move during the walk. Entries that something still holds after
+ * they were taken out of the table are counted but not found. What is left
+ * over (cells_left) in a quiet table without such entries is a fault of ours,
+ * and is shown, not mended.
  */
 #include <linux/seq_file.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack.h>
 
 #include "class.h"
-#include "compat.h"
 #include "counters.h"
 #include "entry.h"
 #include "netns.h"
 #include "proc.h"
-#include "tag.h"
+#include "walk.h"
 
 #define CELLS (CTXSTAT_ROWS * CTXSTAT_FLAGS)
 
@@ -32,6 +33,7 @@ struct audit_seq {
 
 static int audit_entry(struct nf_conn *ct, void *data)
 {
+	/* pairs with the cmpxchg in ctxstat_entry_update() */
 	unsigned long status = smp_load_acquire(&ct->status);
 	struct audit_seq *s = data;
 
@@ -51,8 +53,7 @@ static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
 	if (!sum)
 		return -ENOMEM;
 	live = &sum->live[0][0];
-	s->seen = s->counted = s->differ = s->healed = s->left = 0;
-	memset(s->found, 0, sizeof(s->found));
+	memset_startat(s, 0, seen);
 
 	ctxstat_counters_sum(sum, cn);
 	for (i = 0; i < CELLS; i++) {
@@ -60,7 +61,7 @@ static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
 		s->counted += live[i];
 	}
 
-	ctxstat_iterate_net(cn->net, audit_entry, s);
+	ctxstat_walk_net(cn->net, audit_entry, s);
 
 	ctxstat_counters_sum(sum, cn);
 	for (i = 0; i < CELLS; i++) {

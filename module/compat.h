@@ -19,16 +19,28 @@
 	!defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
 #error "ctxstat: this kernel's ftrace cannot hand over function arguments (CONFIG_DYNAMIC_FTRACE_WITH_ARGS)"
 #endif
+#ifndef CONFIG_NF_CONNTRACK_EVENTS
+#error "ctxstat: changes made by conntrack -U cannot be seen in this kernel (CONFIG_NF_CONNTRACK_EVENTS)"
+#endif
+/*
+ * Before 8169ff584003 ("netfilter: conntrack: add nf_ct_iter_data object") and
+ * the removal of the unconfirmed list, both in 5.19, the table is walked in
+ * another way, and an entry can only be freed after it was in one of the lists.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
+#error "ctxstat: kernels before 5.19 are not supported"
+#endif
 #ifndef CONFIG_64BIT
 #error "ctxstat: only 64-bit kernels have room for its tag in a conntrack entry"
 #endif
 
 /*
- * Argument @n (0 or 1) of a function seen through ftrace. Before 6.2 there is
- * no ftrace_regs_get_argument(), but on the architectures below the argument
- * registers are always saved, whether or not the full set is.
+ * Argument @n (0 or 1) of a function seen through ftrace. Where there is no
+ * ftrace_regs_get_argument() (before 6.2), struct ftrace_regs holds pt_regs, and
+ * the argument registers are always saved in it.
  */
-#if defined(ftrace_regs_get_argument)
+#if defined(ftrace_regs_get_argument) || \
+	(defined(CONFIG_ARM64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS))
 #define ctxstat_ftrace_arg(fregs, n) \
 	((void *)ftrace_regs_get_argument(fregs, n))
 #elif defined(CONFIG_X86_64)
@@ -39,28 +51,6 @@
 #else
 #error "ctxstat: no way known to read a traced function's arguments here"
 #endif
-
-/**
- * ctxstat_iterate_net() - call @iter for every entry of a namespace
- * @net: the namespace
- * @iter: called under the entry's bucket lock, bottom halves off; returns 0
- * @data: passed through
- *
- * Context: may sleep; excludes a resize of the table.
- */
-static inline void ctxstat_iterate_net(struct net *net,
-				       int (*iter)(struct nf_conn *ct, void *data),
-				       void *data)
-{
-	/* 8169ff584003 ("netfilter: conntrack: add nf_ct_iter_data object") */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
-	struct nf_ct_iter_data iter_data = { .net = net, .data = data };
-
-	nf_ct_iterate_cleanup_net(iter, &iter_data);
-#else
-	nf_ct_iterate_cleanup_net(net, iter, data, 0, 0);
-#endif
-}
 
 /* Trackers a kernel may lack: their entries are then tracked generically. */
 static inline unsigned int ctxstat_sctp_state(const struct nf_conn *ct)

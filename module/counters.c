@@ -2,6 +2,7 @@
 /* The counters of one network namespace: counters.h says who may do what. */
 #include <linux/cpumask.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -36,7 +37,7 @@ void ctxstat_counting_begin(struct ctxstat_counting *c, const struct net *net)
  */
 struct ctxstat_counters *ctxstat_counters_alloc(void)
 {
-	return kvzalloc(sizeof(struct ctxstat_counters), GFP_KERNEL);
+	return kvzalloc(sizeof(struct ctxstat_counters), GFP_KERNEL_ACCOUNT);
 }
 
 /**
@@ -68,6 +69,8 @@ void ctxstat_counters_add(struct ctxstat_counters *sum,
  * ctxstat_counters_sum() - sum all blocks of a namespace
  * @sum: overwritten
  * @cn: a namespace that cannot go away meanwhile
+ *
+ * Context: may sleep.
  */
 void ctxstat_counters_sum(struct ctxstat_counters *sum,
 			  const struct ctxstat_net *cn)
@@ -80,8 +83,10 @@ void ctxstat_counters_sum(struct ctxstat_counters *sum,
 	ctxstat_counters_add(sum, cn->shared);
 	if (!percpu)
 		return;
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
 		ctxstat_counters_add(sum, per_cpu_ptr(percpu, cpu));
+		cond_resched();
+	}
 }
 
 /* A gauge summed while entries move can come out below zero for a moment. */

@@ -7,7 +7,8 @@
  * a CPU only ever writes its own block, with this_cpu_add(). Until then all
  * CPUs share one block, with atomic operations: callbacks cannot allocate,
  * and most namespaces of a host never need more. The ticker in peak.c gives a
- * namespace its per-CPU blocks once it has seen CTXSTAT_BUSY_EVENTS.
+ * namespace its per-CPU blocks after the first second in which it has seen
+ * CTXSTAT_BUSY_EVENTS.
  *
  * Who reads: process context, by summing the shared block and those of all
  * possible CPUs. One CPU's gauge may be negative; only the sum means
@@ -82,7 +83,8 @@ static inline void ctxstat_counting_end(void) __releases(RCU)
 				(atomic_long_t *)&(c)->shared->member);	\
 } while (0)
 
-#define CTXSTAT_BUSY_EVENTS	1024
+/* Events per tick (about a second) that make a namespace busy. */
+#define CTXSTAT_BUSY_EVENTS	256
 
 /**
  * struct ctxstat_row_sum - what /proc shows of a row

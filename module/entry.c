@@ -21,7 +21,7 @@
 #include "netns.h"
 #include "tag.h"
 
-unsigned long ctxstat_generation __read_mostly;
+unsigned long ctxstat_generation __read_mostly = ~0UL;
 
 /* Off before the end of entries can be seen, and again before it no longer can. */
 static bool ctxstat_enabled __read_mostly;
@@ -33,7 +33,10 @@ static bool ctxstat_enabled __read_mostly;
  * cannot reach (an entry taken out of the table while a queued packet still
  * holds it) keeps a tag of an older generation, which must not be mistaken
  * for ours. A clock that moves on every 67 ms gives each load its own, and
- * comes back to the same one after 34 s.
+ * comes back to the same one after 137 s.
+ *
+ * Until then, no tag is taken for ours, and the callbacks need no memory of a
+ * namespace.
  */
 void ctxstat_entry_init(void)
 {
@@ -45,6 +48,8 @@ void ctxstat_entry_init(void)
 	/* what tag.h says of the byte that holds tcp's state */
 	BUILD_BUG_ON(offsetof(union nf_conntrack_proto, tcp.state) <
 		     max(sizeof(struct ip_ct_sctp), sizeof(struct nf_ct_gre)));
+	BUILD_BUG_ON(offsetof(union nf_conntrack_proto, tcp.state) <
+		     sizeof(struct nf_ct_udp));
 
 	ctxstat_generation = (ticks % CTXSTAT_GENERATION_MAX + 1)
 			     << CTXSTAT_TAG_GENERATION;
@@ -55,12 +60,13 @@ void ctxstat_entry_init(void)
  * @on: counting may only be on while ctxstat_entry_end() is called for every
  *	entry that ends, or what is counted would never be un-counted
  *
- * When switching off, the caller waits for an RCU grace period before it
- * relies on it.
+ * Switching off takes effect when all callbacks and hooks have been waited
+ * for.
  */
 void ctxstat_entry_enable(bool on)
 {
-	WRITE_ONCE(ctxstat_enabled, on);
+	/* pairs with smp_load_acquire() in ctxstat_entry_update() */
+	smp_store_release(&ctxstat_enabled, on);
 }
 
 /* The state within the protocol's table; one that we do not know is NONE. */
@@ -183,7 +189,8 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 {
 	bool changed = false;
 
-	if (!READ_ONCE(ctxstat_enabled))
+	/* pairs with smp_store_release(): the generation is set by then */
+	if (!smp_load_acquire(&ctxstat_enabled))
 		return false;
 
 	for (;;) {

@@ -20,37 +20,36 @@
 #include "walk.h"
 
 /*
- * Off: nothing is counted or moved any more. Every callback that may have
- * seen it on has finished when this returns.
+ * The order matters. Callbacks look into the memory of namespaces, but only
+ * for entries that are counted: so they can come first, and a refusal to load
+ * disturbs no packet. Nothing is counted before its end can be seen.
  */
-static void stop_counting(void)
-{
-	ctxstat_entry_enable(false);
-	synchronize_rcu();
-}
-
 static int __init ctxstat_init(void)
 {
 	int err;
 
-	ctxstat_entry_init();
-
-	/* The memory to count in comes first; the callbacks look into it. */
-	err = ctxstat_netns_init();
-	if (err) {
-		pr_err("not loaded: out of memory (error %d)\n", err);
-		return err;
-	}
-
 	err = ctxstat_trace_init();
 	if (err)
-		goto netns_exit;
+		return err;
 
 	err = ctxstat_selftest();
 	if (err)
 		goto trace_exit;
 
-	/* From here on, whatever is counted is un-counted at its end. */
+	err = ctxstat_ticker_init();
+	if (err) {
+		pr_err("not loaded: out of memory\n");
+		goto trace_exit;
+	}
+
+	err = ctxstat_netns_init();
+	if (err) {
+		pr_err("not loaded: a network namespace could not be set up (error %d)\n",
+		       err);
+		goto ticker_exit;
+	}
+
+	ctxstat_entry_init();
 	ctxstat_entry_enable(true);
 
 	/*
@@ -60,34 +59,26 @@ static int __init ctxstat_init(void)
 	 */
 	synchronize_rcu();
 	ctxstat_walk_adopt();
-
-	err = ctxstat_ticker_init();
-	if (err) {
-		pr_err("not loaded: out of memory (error %d)\n", err);
-		goto clear;
-	}
+	ctxstat_ticker_start();
 
 	pr_info("counting, version " CTXSTAT_VERSION "\n");
 	return 0;
 
-clear:
-	stop_counting();
-	ctxstat_walk_clear();
+ticker_exit:
+	ctxstat_ticker_exit();
 trace_exit:
 	ctxstat_trace_exit();
-netns_exit:
-	ctxstat_netns_exit();
 	return err;
 }
 
 static void __exit ctxstat_exit(void)
 {
 	ctxstat_ticker_exit();
-	stop_counting();
+	ctxstat_entry_enable(false);
 	/* Callbacks look into the memory that the next step frees. */
 	ctxstat_trace_exit();
+	/* Waits for the hooks, too: no tag can come back. */
 	ctxstat_netns_exit();
-	/* The hooks are gone, so no tag can come back. */
 	ctxstat_walk_clear();
 }
 

@@ -11,6 +11,7 @@
  */
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 
 #include "netns.h"
 #include "packet.h"
@@ -118,8 +119,10 @@ void ctxstat_netns_for_each(void (*visit)(struct ctxstat_net *cn))
 	struct ctxstat_net *cn;
 
 	mutex_lock(&ctxstat_nets_lock);
-	list_for_each_entry(cn, &ctxstat_nets, list)
+	list_for_each_entry(cn, &ctxstat_nets, list) {
 		visit(cn);
+		cond_resched();
+	}
 	mutex_unlock(&ctxstat_nets_lock);
 }
 
@@ -136,7 +139,8 @@ void ctxstat_net_make_percpu(struct ctxstat_net *cn)
 
 	percpu = alloc_percpu_gfp(struct ctxstat_counters,
 				  GFP_KERNEL | __GFP_NOWARN);
+	if (!percpu)
+		return;
 	/* pairs with smp_load_acquire() in ctxstat_counting_begin() */
-	if (percpu)
-		smp_store_release(&cn->percpu, percpu);
+	smp_store_release(&cn->percpu, percpu);
 }

@@ -19,6 +19,7 @@
  * @net: the namespace
  * @list: in the list of all namespaces, under its mutex
  * @peak: highest values seen
+ * @events: number of events at the last tick
  *
  * Lives from the namespace's init until after its exit: longer than any
  * entry of the namespace, which conntrack frees before.
@@ -31,6 +32,7 @@ struct ctxstat_net {
 	struct net *net;
 	struct list_head list;
 	struct ctxstat_peaks peak;
+	unsigned long events;
 };
 
 extern unsigned int ctxstat_net_id;

@@ -7,6 +7,7 @@
  * instructions and writes nothing.
  */
 #include <linux/netfilter.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/skbuff.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -39,6 +40,15 @@ static const struct nf_hook_ops packet_hooks[] = {
 		.hooknum = NF_INET_LOCAL_OUT,
 		.priority = NF_IP_PRI_CONNTRACK + 1,
 	},
+#ifdef CONFIG_NETFILTER_FAMILY_BRIDGE
+	/* nf_conntrack_bridge tracks what is bridged */
+	{
+		.hook = packet_hook,
+		.pf = NFPROTO_BRIDGE,
+		.hooknum = NF_BR_PRE_ROUTING,
+		.priority = NF_IP_PRI_CONNTRACK + 1,
+	},
+#endif
 };
 
 /**

@@ -69,6 +69,7 @@ void ctxstat_peaks_update(struct ctxstat_net *cn,
 static void ticker_visit(struct ctxstat_net *cn)
 {
 	struct ctxstat_totals totals;
+	unsigned long events;
 
 	/* Nothing live: no new peak. Most namespaces of a host are like this. */
 	if (!nf_conntrack_count(cn->net))
@@ -80,30 +81,39 @@ static void ticker_visit(struct ctxstat_net *cn)
 		return;
 
 	totals = ctxstat_counters_totals(ticker_sum);
-	if (totals.created + totals.adopted + totals.transitions >=
-	    CTXSTAT_BUSY_EVENTS)
+	events = totals.created + totals.adopted + totals.transitions +
+		 totals.destroyed;
+	if (events - cn->events >= CTXSTAT_BUSY_EVENTS)
 		ctxstat_net_make_percpu(cn);
+	cn->events = events;
 }
 
 static void ticker_tick(struct work_struct *work)
 {
 	ctxstat_netns_for_each(ticker_visit);
-	queue_delayed_work(system_power_efficient_wq, &ticker_work,
+	queue_delayed_work(system_unbound_wq, &ticker_work,
 			   round_jiffies_relative(HZ));
 }
 
 /**
- * ctxstat_ticker_init() - start the ticker
+ * ctxstat_ticker_init() - get what the ticker needs
  *
  * Return: 0 or -ENOMEM.
  */
 int ctxstat_ticker_init(void)
 {
 	ticker_sum = ctxstat_counters_alloc();
-	if (!ticker_sum)
-		return -ENOMEM;
-	queue_delayed_work(system_power_efficient_wq, &ticker_work, 0);
-	return 0;
+	return ticker_sum ? 0 : -ENOMEM;
+}
+
+/**
+ * ctxstat_ticker_start() - start the ticker
+ *
+ * All namespaces have been set up.
+ */
+void ctxstat_ticker_start(void)
+{
+	queue_delayed_work(system_unbound_wq, &ticker_work, 0);
 }
 
 /**

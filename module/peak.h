@@ -27,7 +27,7 @@ struct ctxstat_peak {
  * @rows: of the entries in each row
  */
 struct ctxstat_peaks {
-	struct mutex lock;
+	struct mutex lock;	/* guards all below */
 	struct ctxstat_peak entries;
 	struct ctxstat_peak rows[CTXSTAT_ROWS];
 };
@@ -36,6 +36,7 @@ void ctxstat_peaks_init(struct ctxstat_peaks *peaks);
 void ctxstat_peaks_update(struct ctxstat_net *cn,
 			  const struct ctxstat_counters *sum);
 int ctxstat_ticker_init(void);
+void ctxstat_ticker_start(void);
 void ctxstat_ticker_exit(void);
 
 #endif /* CTXSTAT_PEAK_H */

@@ -208,6 +208,7 @@ static const struct seq_operations states_seq_ops = {
 struct stat_seq {
 	struct seq_net_private p;
 	unsigned long entries;
+	struct ctxstat_counters line;
 };
 
 static void *stat_at(loff_t pos)
@@ -250,8 +251,8 @@ static void *stat_next(struct seq_file *m, void *v, loff_t *pos)
 static int stat_show(struct seq_file *m, void *v)
 {
 	struct ctxstat_net *cn = ctxstat_net(seq_file_net(m));
-	const struct stat_seq *s = m->private;
-	struct ctxstat_counters *sum;
+	struct ctxstat_counters __percpu *percpu;
+	struct stat_seq *s = m->private;
 	struct ctxstat_totals t;
 
 	if (v == SEQ_START_TOKEN) {
@@ -259,15 +260,14 @@ static int stat_show(struct seq_file *m, void *v)
 		return 0;
 	}
 
-	sum = ctxstat_counters_alloc();
-	if (!sum)
-		return -ENOMEM;
+	memset(&s->line, 0, sizeof(s->line));
 	if (stat_cpu(v) == cpumask_first(cpu_possible_mask))
-		ctxstat_counters_add(sum, cn->shared);
-	if (cn->percpu)
-		ctxstat_counters_add(sum, per_cpu_ptr(cn->percpu, stat_cpu(v)));
-	t = ctxstat_counters_totals(sum);
-	ctxstat_counters_free(sum);
+		ctxstat_counters_add(&s->line, cn->shared);
+	/* pairs with smp_store_release() in ctxstat_net_make_percpu() */
+	percpu = smp_load_acquire(&cn->percpu);
+	if (percpu)
+		ctxstat_counters_add(&s->line, per_cpu_ptr(percpu, stat_cpu(v)));
+	t = ctxstat_counters_totals(&s->line);
 
 	seq_printf(m, "%08lx %08lx %08lx %08lx %08lx %08lx\n", s->entries,
 		   t.created, t.adopted, t.destroyed, t.insert_failed,

@@ -4,10 +4,10 @@
  * nf_conn::status.
  *
  * The kernel uses bits 0..15 of that word; bits 16..31 can be seen by users
- * (ctnetlink, nft and xtables show the lower 32) and stay untouched. After an
- * entry is confirmed every writer in the kernel uses atomic bit operations,
- * so a cmpxchg of the whole word loses nothing; before that, the only writer
- * is the CPU that holds the packet. A new entry starts with a zeroed word.
+ * (ctnetlink, nft and xtables show the lower 32) and stay untouched. Once an
+ * entry is in the table every writer in the kernel uses atomic bit operations,
+ * so a cmpxchg of the whole word loses nothing; before it is inserted, the only
+ * writer is who holds the packet, or who made the entry. A new entry starts with a zeroed word.
  *
  *	32	  free
  *	33..37	  mirror of status bits 1..5: SEEN_REPLY, ASSURED, CONFIRMED,
@@ -16,9 +16,9 @@
  *	39	  free
  *	40..43	  protocol
  *	44..46	  free
- *	47..50	  version, one more with each change: closes the ABA window
+ *	47..48	  version, one more with each change: closes the ABA window
  *		  between two CPUs that move the same entry
- *	51..59	  generation of this load of the module, never 0
+ *	49..59	  generation of this load of the module, never 0
  *	60..63	  protocol state
  *
  * The mirror makes the check of an established packet one xor, and the state
@@ -42,12 +42,12 @@
 #define CTXSTAT_TAG_FAMILY	38
 #define CTXSTAT_TAG_L4PROTO	40
 #define CTXSTAT_TAG_VERSION	47
-#define CTXSTAT_TAG_GENERATION	51
+#define CTXSTAT_TAG_GENERATION	49
 #define CTXSTAT_TAG_STATE	60
 
-#define CTXSTAT_VERSION_MASK	GENMASK_ULL(50, 47)
-#define CTXSTAT_GENERATION_MASK	GENMASK_ULL(59, 51)
-#define CTXSTAT_GENERATION_MAX	511
+#define CTXSTAT_VERSION_MASK	GENMASK_ULL(48, 47)
+#define CTXSTAT_GENERATION_MASK	GENMASK_ULL(59, 49)
+#define CTXSTAT_GENERATION_MAX	2047
 
 #define CTXSTAT_STATUS_FLAGS	(IPS_SEEN_REPLY | IPS_ASSURED | \
 				 IPS_SRC_NAT | IPS_DST_NAT)
@@ -57,7 +57,7 @@
 #define CTXSTAT_CLASS_MASK	(GENMASK_ULL(63, 60) | GENMASK_ULL(43, 40) | \
 				 BIT_ULL(38) | GENMASK_ULL(37, 33))
 
-/* This load's generation, in its place in the tag. */
+/* This load's generation, in its place in the tag; no tag's until it is set. */
 extern unsigned long ctxstat_generation;
 
 static inline bool ctxstat_tag_is_ours(unsigned long status)
@@ -85,13 +85,17 @@ static inline unsigned int ctxstat_tag_state(unsigned long status)
  * @ct: an entry the caller holds a reference to
  *
  * The packet path's whole cost for an established packet. May say no where
- * the answer is yes; says yes for an unconfirmed entry that is not tagged.
+ * the answer is yes.
  *
- * The acquire pairs with the cmpxchg in ctxstat_entry_update(): whoever sees
- * a tag sees at least the state from which it was made.
+ * If two CPUs change an entry at the same time and back again, a stale tag can
+ * stay behind until the entry's next packet; nothing short of a full barrier
+ * for every packet would close that window.
+ *
+ * Whoever sees a tag sees at least the state from which it was made.
  */
 static __always_inline bool ctxstat_tag_is_current(const struct nf_conn *ct)
 {
+	/* pairs with the cmpxchg in ctxstat_entry_update() */
 	unsigned long status = smp_load_acquire(&ct->status);
 
 	if (unlikely((status ^ status >> CTXSTAT_TAG_SHIFT) & CTXSTAT_MIRRORED))

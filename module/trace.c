@@ -12,6 +12,7 @@
  * namespace, which belongs to ctnetlink.
  */
 #include <linux/ftrace.h>
+#include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_conntrack_core.h>
@@ -60,7 +61,9 @@ static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
 {
 	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 1);
 
-	if (!ctxstat_tag_is_current(ct))
+	if (unlikely(!nf_ct_is_confirmed(ct)))
+		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_REPORT);
+	else if (!ctxstat_tag_is_current(ct))
 		ctxstat_entry_changed(ct);
 }
 
@@ -100,9 +103,7 @@ static struct trace_point trace_points[] = {
 	TRACE_POINT(nf_conntrack_free, trace_free),
 	TRACE_POINT(__nf_conntrack_confirm, trace_confirm),
 	TRACE_POINT(nf_conntrack_hash_check_insert, trace_insert),
-#ifdef CONFIG_NF_CONNTRACK_EVENTS
 	TRACE_POINT(nf_conntrack_eventmask_report, trace_report),
-#endif
 };
 
 static int trace_register(struct trace_point *tp)
@@ -154,6 +155,25 @@ int ctxstat_trace_init(void)
 	return 0;
 }
 
+/*
+ * ftrace refuses only after a fault of its own, when it has shut itself down
+ * and left everything in place. The kernel then still calls into this module,
+ * so its code must stay: better an rmmod that never returns than a crash.
+ */
+static void trace_unregister(struct trace_point *tp)
+{
+	int err = unregister_ftrace_function(&tp->ops);
+
+	if (err) {
+		pr_crit("ftrace has failed (error %d) and still calls this module: it cannot be unloaded before a reboot\n",
+			err);
+		while (true)
+			schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
+	}
+	ftrace_free_filter(&tp->ops);
+	tp->registered = false;
+}
+
 /**
  * ctxstat_trace_exit() - the undo of ctxstat_trace_init()
  *
@@ -163,13 +183,7 @@ void ctxstat_trace_exit(void)
 {
 	size_t i = ARRAY_SIZE(trace_points);
 
-	while (i--) {
-		struct trace_point *tp = &trace_points[i];
-
-		if (!tp->registered)
-			continue;
-		unregister_ftrace_function(&tp->ops);
-		ftrace_free_filter(&tp->ops);
-		tp->registered = false;
-	}
+	while (i--)
+		if (trace_points[i].registered)
+			trace_unregister(&trace_points[i]);
 }

@@ -6,10 +6,27 @@
  */
 #include <linux/rtnetlink.h>
 #include <net/net_namespace.h>
+#include <net/netfilter/nf_conntrack.h>
 
-#include "compat.h"
 #include "entry.h"
 #include "walk.h"
+
+/**
+ * ctxstat_walk_net() - call @iter for every entry of a namespace
+ * @net: the namespace
+ * @iter: called under the entry's bucket lock, bottom halves off; returns 0
+ * @data: passed through
+ *
+ * Context: may sleep; excludes a resize of the table. Takes as long as the
+ * table of all namespaces is large, unless this one has no entry.
+ */
+void ctxstat_walk_net(struct net *net,
+		      int (*iter)(struct nf_conn *ct, void *data), void *data)
+{
+	struct nf_ct_iter_data iter_data = { .net = net, .data = data };
+
+	nf_ct_iterate_cleanup_net(iter, &iter_data);
+}
 
 static int adopt_entry(struct nf_conn *ct, void *data)
 {
@@ -29,7 +46,7 @@ static void walk_all(int (*iter)(struct nf_conn *ct, void *data))
 
 	down_read(&net_rwsem);
 	for_each_net(net)
-		ctxstat_iterate_net(net, iter, NULL);
+		ctxstat_walk_net(net, iter, NULL);
 	up_read(&net_rwsem);
 }
 
