@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The table and the verdicts, from the lines of guest.sh: what was loaded, round or
+# entries, what was measured, value. Variables: release, rounds, entries.
+#
+# Exit: 0 all targets are met, 1 one is missed, 2 a measurement is missing.
+
+BEGIN {
+	packet_target = 36	# instructions over nothing loaded
+	life_target = 250	# the same, of a UDP connection
+	read_target = 5		# per cent
+	memory_target = 1	# bytes per connection: less is none
+	few = 1000
+}
+
+NF == 4 { value[$1, $2, $3] = $4 }
+
+function get(loaded, round, name) {
+	if (!((loaded, round, name) in value)) {
+		printf "report.awk: no %s with %s, %s\n", name, loaded, round >"/dev/stderr"
+		incomplete = 1
+	}
+	return value[loaded, round, name]
+}
+
+# 12345.6 -> 12,346
+function number(n,    digits, out) {
+	digits = sprintf("%.0f", n < 0 ? -n : n)
+	while (length(digits) > 3) {
+		out = "," substr(digits, length(digits) - 2) out
+		digits = substr(digits, 1, length(digits) - 3)
+	}
+	return (n < 0 ? "-" : "") digits out
+}
+
+# Median, lowest and highest of the rounds; of differences, if there is a base.
+function summarise(loaded, base, name,    i, j, n, v) {
+	for (i = 1; i <= rounds; i++) {
+		n = get(loaded, i, name) - (base == "" ? 0 : get(base, i, name))
+		for (j = i; j > 1 && v[j - 1] > n; j--)
+			v[j] = v[j - 1]
+		v[j] = n
+	}
+	low = v[1]
+	high = v[rounds]
+	i = int((rounds + 1) / 2)
+	return rounds % 2 ? v[i] : (v[i] + v[i + 1]) / 2
+}
+
+function row(title, loaded, base,    i, m, spread) {
+	printf "%-24s", title
+	for (i = 1; i <= columns; i++) {
+		m = summarise(loaded, base, name[i])
+		if (base == "") {
+			printf "%20s", sprintf("%s (%s)", number(m), number(high - low))
+		} else {
+			printf "%20s", sprintf("%+.1f (%.1f)", m, high - low)
+			over[loaded, name[i]] = m
+		}
+	}
+	print ""
+}
+
+function parts(title, loaded, base,    i, m) {
+	printf "%-24s", title
+	for (i = 1; i <= columns; i++) {
+		m = summarise(loaded, base, name[i])
+		printf "%13s", base == "" ? number(m) : sprintf("%+.1f", m)
+	}
+	print ""
+}
+
+function verdict(met, text) {
+	printf "%-7s %s\n", met ? "ok" : "MISSED", text
+	if (!met)
+		missed = 1
+}
+
+END {
+	columns = split("udp-packet tcp-packet udp-life tcp-life", name)
+
+	printf "\nLinux %s, x86_64, one CPU: instructions, median of %d rounds (highest - lowest)\n\n", release, rounds
+	printf "%-24s%20s%20s%20s%20s\n", "", "established packet", "", "whole connection", ""
+	printf "%-24s%20s%20s%20s%20s\n", "", "UDP", "TCP", "UDP", "TCP"
+	row("nothing loaded", "nothing", "")
+	print "over nothing loaded:"
+	row("  empty netfilter hook", "empty_hook", "nothing")
+	row("  and empty callbacks", "empty_hook+trace", "nothing")
+	row("  ctxstat", "ctxstat", "nothing")
+
+	columns = split("udp-opened udp-answered udp-ended tcp-opened tcp-answered tcp-ended", name)
+	printf "\n%-24s", "parts of a connection"
+	for (i = 1; i <= columns; i++)
+		printf "%13s", toupper(substr(name[i], 1, 3)) substr(name[i], 4)
+	print ""
+	parts("nothing loaded", "nothing", "")
+	parts("  empty netfilter hook", "empty_hook", "nothing")
+	parts("  and empty callbacks", "empty_hook+trace", "nothing")
+	parts("  ctxstat", "ctxstat", "nothing")
+
+	sending = summarise("nothing", "", "sending")
+	printf "\nEach packet: %s of the instructions are for sending it to the gateway.\n", number(sending)
+	print "A connection: opened by a packet; answered: one more packet of UDP, six of TCP,"
+	print "up to TIME_WAIT; ended as conntrack -D does it, and freed."
+	print "Empty callbacks: of ftrace, where ctxstat sees an entry begin and end."
+
+	at_few = get("ctxstat", few, "read")
+	at_many = get("ctxstat", entries, "read")
+	grown = at_few ? (at_many - at_few) * 100 / at_few : 100
+	printf "%-48s%16s\n", "reading states", "instructions"
+	printf "%-48s%16s\n", sprintf("  at %s entries", number(few)), number(at_few)
+	printf "%-48s%16s   %+.1f %%\n", sprintf("  at %s entries", number(entries)), number(at_many), grown
+	printf "%-48s%16s\n", sprintf("cat states, as a program, at %s entries", number(few)), number(get("cat", few, "run"))
+	printf "%-48s%16s\n", sprintf("conntrack -L | wc -l, at %s entries", number(few)), number(get("conntrack-L", few, "run"))
+
+	size = get("nothing", entries, "object-size")
+	size_with = get("ctxstat", entries, "object-size")
+	memory_few = get("ctxstat", few, "memory")
+	memory_many = get("ctxstat", entries, "memory")
+	per_entry = (memory_many - memory_few) * 1024 / (entries - few)
+	printf "\n%-48s%16s\n", "memory", ""
+	printf "%-48s%16s\n", "  an entry in conntrack's slab cache, without", size " bytes"
+	printf "%-48s%16s\n", "  the same, with ctxstat", size_with " bytes"
+	printf "%-48s%16s\n", sprintf("  loading ctxstat takes, at %s entries", number(few)), number(memory_few) " KiB"
+	printf "%-48s%16s\n", sprintf("  at %s entries", number(entries)), number(memory_many) " KiB"
+
+	print ""
+	if (incomplete)
+		exit 2
+	split("udp-packet tcp-packet", name)
+	split("UDP TCP", proto)
+	for (i = 1; i <= 2; i++) {
+		m = over["ctxstat", name[i]]
+		verdict(m <= packet_target, sprintf("%.1f instructions per established %s packet over nothing loaded; at most %d", m, proto[i], packet_target))
+	}
+	m = over["ctxstat", "udp-life"]
+	verdict(m <= life_target, sprintf("%.1f instructions over the life of a UDP connection; at most %d", m, life_target))
+	verdict(grown <= read_target && grown >= -read_target, sprintf("reading at %s entries: %+.1f %% of reading at %s; at most %d %%", number(entries), grown, number(few), read_target))
+	verdict(size == size_with && per_entry < memory_target, sprintf("%.2f bytes of memory per connection; less than %d is none", per_entry, memory_target))
+	exit missed
+}
