@@ -80,7 +80,7 @@ END {
 	columns = split("udp-packet tcp-packet udp-life tcp-life", name)
 
 	printf "\nLinux %s, x86_64, one CPU: instructions, median of %d rounds (highest - lowest)\n\n", release, rounds
-	printf "%-24s%20s%20s%20s%20s\n", "", "established packet", "", "whole connection", ""
+	printf "%-24s%20s%20s%20s\n", "", "established packet", "", "whole connection"
 	printf "%-24s%20s%20s%20s%20s\n", "", "UDP", "TCP", "UDP", "TCP"
 	row("nothing loaded", "nothing", "")
 	print "over nothing loaded:"
@@ -103,6 +103,7 @@ END {
 	print "A connection: opened by a packet; answered: one more packet of UDP, six of TCP,"
 	print "up to TIME_WAIT; ended as conntrack -D does it, and freed."
 	print "Empty callbacks: of ftrace, where ctxstat sees an entry begin and end."
+	print ""
 
 	at_few = get("ctxstat", few, "read")
 	at_many = get("ctxstat", entries, "read")
@@ -118,7 +119,7 @@ END {
 	memory_few = get("ctxstat", few, "memory")
 	memory_many = get("ctxstat", entries, "memory")
 	per_entry = (memory_many - memory_few) * 1024 / (entries - few)
-	printf "\n%-48s%16s\n", "memory", ""
+	print "\nmemory"
 	printf "%-48s%16s\n", "  an entry in conntrack's slab cache, without", size " bytes"
 	printf "%-48s%16s\n", "  the same, with ctxstat", size_with " bytes"
 	printf "%-48s%16s\n", sprintf("  loading ctxstat takes, at %s entries", number(few)), number(memory_few) " KiB"
