@@ -22,23 +22,19 @@
 #include "proc.h"
 #include "walk.h"
 
-#define CELLS (CTXSTAT_ROWS * CTXSTAT_FLAGS)
-
 struct audit_seq {
 	struct seq_net_private p;
 	unsigned long seen, counted, differ, healed, left;
-	u32 found[CELLS];	/* by the walk */
-	u32 before[CELLS];	/* counted before the walk */
+	u32 found[CTXSTAT_CELLS];	/* by the walk */
+	u32 before[CTXSTAT_CELLS];	/* counted before the walk */
 };
 
 static int audit_entry(struct nf_conn *ct, void *data)
 {
-	/* pairs with the cmpxchg in ctxstat_entry_update() */
-	unsigned long status = smp_load_acquire(&ct->status);
 	struct audit_seq *s = data;
 
 	s->seen++;
-	s->found[ctxstat_entry_cell(ctxstat_entry_class(ct, status))]++;
+	s->found[ctxstat_entry_cell(ct)]++;
 	if (ctxstat_entry_update(ct, CTXSTAT_FROM_OLDER))
 		s->healed++;
 	return 0;
@@ -47,26 +43,24 @@ static int audit_entry(struct nf_conn *ct, void *data)
 static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
 {
 	struct ctxstat_counters *sum = ctxstat_counters_alloc();
-	const unsigned long *live;
 	unsigned int i;
 
 	if (!sum)
 		return -ENOMEM;
-	live = &sum->live[0][0];
 	memset_startat(s, 0, seen);
 
 	ctxstat_counters_sum(sum, cn);
-	for (i = 0; i < CELLS; i++) {
-		s->before[i] = live[i];
-		s->counted += live[i];
+	for (i = 0; i < CTXSTAT_CELLS; i++) {
+		s->before[i] = sum->live[i];
+		s->counted += (s32)sum->live[i];
 	}
 
 	ctxstat_walk_net(cn->net, audit_entry, s);
 
 	ctxstat_counters_sum(sum, cn);
-	for (i = 0; i < CELLS; i++) {
+	for (i = 0; i < CTXSTAT_CELLS; i++) {
 		s->differ += s->before[i] != s->found[i];
-		s->left += (u32)live[i] != s->found[i];
+		s->left += sum->live[i] != s->found[i];
 	}
 	ctxstat_counters_free(sum);
 	return 0;
@@ -77,7 +71,7 @@ static void *audit_at(struct audit_seq *s, loff_t *pos)
 {
 	if (!*pos)
 		return SEQ_START_TOKEN;
-	for (; *pos <= CELLS; ++*pos)
+	for (; *pos <= CTXSTAT_CELLS; ++*pos)
 		if (s->before[*pos - 1] != s->found[*pos - 1])
 			return &s->found[*pos - 1];
 	return NULL;

@@ -47,24 +47,70 @@ static const char *const dccp_states[] = {
 	"CLOSING", "TIMEWAIT",
 };
 
-#define STATES(names) .nr_states = ARRAY_SIZE(names), .states = (names)
-
-const struct ctxstat_l4 ctxstat_l4[CTXSTAT_L4PROTOS] = {
-	[CTXSTAT_TCP]	  = { "tcp",	  0, STATES(tcp_states) },
-	[CTXSTAT_UDP]	  = { "udp",	 10, STATES(no_states) },
-	[CTXSTAT_UDPLITE] = { "udplite", 11, STATES(no_states) },
-	[CTXSTAT_ICMP]	  = { "icmp",	 12, STATES(no_states) },
-	[CTXSTAT_ICMPV6]  = { "icmpv6",	 13, STATES(no_states) },
-	[CTXSTAT_SCTP]	  = { "sctp",	 14, STATES(sctp_states) },
-	[CTXSTAT_DCCP]	  = { "dccp",	 23, STATES(dccp_states) },
-	[CTXSTAT_GRE]	  = { "gre",	 31, STATES(no_states) },
-	[CTXSTAT_OTHER]	  = { "other",	 32, STATES(no_states) },
+/* First row of each protocol within a family. */
+enum {
+	TCP_ROW		= 0,
+	UDP_ROW		= TCP_ROW + ARRAY_SIZE(tcp_states),
+	UDPLITE_ROW,
+	ICMP_ROW,
+	ICMPV6_ROW,
+	SCTP_ROW,
+	DCCP_ROW	= SCTP_ROW + ARRAY_SIZE(sctp_states),
+	GRE_ROW		= DCCP_ROW + ARRAY_SIZE(dccp_states),
+	OTHER_ROW,
+	END_ROW,
 };
 
 static_assert(ARRAY_SIZE(tcp_states) == CTXSTAT_MAX_STATES);
-static_assert(10 + 1 + 1 + 1 + 1 == 14 && ARRAY_SIZE(sctp_states) == 23 - 14);
-static_assert(ARRAY_SIZE(dccp_states) == 31 - 23);
-static_assert(32 + 1 == CTXSTAT_FAMILY_ROWS);
+static_assert(END_ROW == CTXSTAT_FAMILY_ROWS);
+
+#define STATES(names) .nr_states = ARRAY_SIZE(names), .states = (names)
+
+const struct ctxstat_l4 ctxstat_l4[CTXSTAT_L4PROTOS] = {
+	[CTXSTAT_TCP]	  = { "tcp",	 TCP_ROW,     STATES(tcp_states) },
+	[CTXSTAT_UDP]	  = { "udp",	 UDP_ROW,     STATES(no_states) },
+	[CTXSTAT_UDPLITE] = { "udplite", UDPLITE_ROW, STATES(no_states) },
+	[CTXSTAT_ICMP]	  = { "icmp",	 ICMP_ROW,    STATES(no_states) },
+	[CTXSTAT_ICMPV6]  = { "icmpv6",	 ICMPV6_ROW,  STATES(no_states) },
+	[CTXSTAT_SCTP]	  = { "sctp",	 SCTP_ROW,    STATES(sctp_states) },
+	[CTXSTAT_DCCP]	  = { "dccp",	 DCCP_ROW,    STATES(dccp_states) },
+	[CTXSTAT_GRE]	  = { "gre",	 GRE_ROW,     STATES(no_states) },
+	[CTXSTAT_OTHER]	  = { "other",	 OTHER_ROW,   STATES(no_states) },
+};
+
+/*
+ * A protocol whose tracker this kernel lacks is tracked generically, like any
+ * protocol unknown to conntrack, and counted as "other".
+ */
+#define OTHERS(from, to) [from ... to] = OTHER_ROW
+
+const u8 ctxstat_rows_of[256] = {
+	OTHERS(0, IPPROTO_ICMP - 1),
+	[IPPROTO_ICMP]	  = ICMP_ROW,
+	OTHERS(IPPROTO_ICMP + 1, IPPROTO_TCP - 1),
+	[IPPROTO_TCP]	  = TCP_ROW | CTXSTAT_HAS_STATES,
+	OTHERS(IPPROTO_TCP + 1, IPPROTO_UDP - 1),
+	[IPPROTO_UDP]	  = UDP_ROW,
+	OTHERS(IPPROTO_UDP + 1, IPPROTO_DCCP - 1),
+#ifdef CONFIG_NF_CT_PROTO_DCCP
+	[IPPROTO_DCCP]	  = DCCP_ROW | CTXSTAT_HAS_STATES,
+#else
+	[IPPROTO_DCCP]	  = OTHER_ROW,
+#endif
+	OTHERS(IPPROTO_DCCP + 1, IPPROTO_GRE - 1),
+	[IPPROTO_GRE]	  = GRE_ROW,
+	OTHERS(IPPROTO_GRE + 1, IPPROTO_ICMPV6 - 1),
+	[IPPROTO_ICMPV6]  = ICMPV6_ROW,
+	OTHERS(IPPROTO_ICMPV6 + 1, IPPROTO_SCTP - 1),
+#ifdef CONFIG_NF_CT_PROTO_SCTP
+	[IPPROTO_SCTP]	  = SCTP_ROW | CTXSTAT_HAS_STATES,
+#else
+	[IPPROTO_SCTP]	  = OTHER_ROW,
+#endif
+	OTHERS(IPPROTO_SCTP + 1, IPPROTO_UDPLITE - 1),
+	[IPPROTO_UDPLITE] = UDPLITE_ROW,
+	OTHERS(IPPROTO_UDPLITE + 1, 255),
+};
 
 /**
  * ctxstat_class_of_row() - take a row apart
@@ -73,10 +119,12 @@ static_assert(32 + 1 == CTXSTAT_FAMILY_ROWS);
 struct ctxstat_class ctxstat_class_of_row(unsigned int row)
 {
 	unsigned int in_family = row % CTXSTAT_FAMILY_ROWS;
-	unsigned int l4proto = CTXSTAT_L4PROTOS - 1;
+	unsigned int l4proto = 0;
 
-	while (ctxstat_l4[l4proto].first_row > in_family)
-		l4proto--;
+	while (in_family < ctxstat_l4[l4proto].first_row ||
+	       in_family >= ctxstat_l4[l4proto].first_row +
+			    ctxstat_l4[l4proto].nr_states)
+		l4proto++;
 
 	return (struct ctxstat_class) {
 		.family = row / CTXSTAT_FAMILY_ROWS,
@@ -92,39 +140,4 @@ struct ctxstat_class ctxstat_class_of_row(unsigned int row)
 const char *ctxstat_state_name(const struct ctxstat_class *class)
 {
 	return ctxstat_l4[class->l4proto].states[class->state];
-}
-
-/**
- * ctxstat_l4proto_of() - the protocol under which an entry is counted
- * @protonum: IP protocol number
- *
- * A protocol whose tracker this kernel lacks is tracked generically, like any
- * protocol unknown to conntrack, and counted as "other".
- */
-enum ctxstat_l4proto ctxstat_l4proto_of(u8 protonum)
-{
-	switch (protonum) {
-	case IPPROTO_TCP:
-		return CTXSTAT_TCP;
-	case IPPROTO_UDP:
-		return CTXSTAT_UDP;
-	case IPPROTO_UDPLITE:
-		return CTXSTAT_UDPLITE;
-	case IPPROTO_ICMP:
-		return CTXSTAT_ICMP;
-	case IPPROTO_ICMPV6:
-		return CTXSTAT_ICMPV6;
-#ifdef CONFIG_NF_CT_PROTO_SCTP
-	case IPPROTO_SCTP:
-		return CTXSTAT_SCTP;
-#endif
-#ifdef CONFIG_NF_CT_PROTO_DCCP
-	case IPPROTO_DCCP:
-		return CTXSTAT_DCCP;
-#endif
-	case IPPROTO_GRE:
-		return CTXSTAT_GRE;
-	default:
-		return CTXSTAT_OTHER;
-	}
 }

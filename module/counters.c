@@ -10,23 +10,27 @@
 #include "netns.h"
 
 /**
- * ctxstat_counting_begin() - find where the running CPU counts
- * @c: filled in
- * @net: namespace of the entry
+ * ctxstat_count_shared() - count in a namespace that is not busy
+ * @cn: the namespace; a dying one has nothing to count in
+ * @minus: cell to take an entry out of, or -1
+ * @plus: cell to put an entry into, or -1
+ * @event: event to count, or -1
  *
- * Context: any. Enters an RCU read section, which ctxstat_counting_end()
- * leaves: the blocks stay until then.
+ * Context: RCU read section, or preemption off.
  */
-void ctxstat_counting_begin(struct ctxstat_counting *c, const struct net *net)
-	__acquires(RCU)
+void ctxstat_count_shared(struct ctxstat_net *cn, long minus, long plus,
+			  long event)
 {
-	const struct ctxstat_net *cn;
+	struct ctxstat_counters *shared = READ_ONCE(cn->shared);
 
-	rcu_read_lock();
-	cn = ctxstat_net(net);
-	/* pairs with smp_store_release() in ctxstat_net_make_percpu() */
-	c->percpu = smp_load_acquire(&cn->percpu);
-	c->shared = READ_ONCE(cn->shared);
+	if (!shared)
+		return;
+	if (minus >= 0)
+		atomic_dec((atomic_t *)&shared->live[minus]);
+	if (plus >= 0)
+		atomic_inc((atomic_t *)&shared->live[plus]);
+	if (event >= 0)
+		atomic_long_inc((atomic_long_t *)&shared->events[event]);
 }
 
 /**
@@ -57,12 +61,12 @@ void ctxstat_counters_free(struct ctxstat_counters *counters)
 void ctxstat_counters_add(struct ctxstat_counters *sum,
 			  const struct ctxstat_counters *block)
 {
-	const unsigned long *from = (const unsigned long *)block;
-	unsigned long *to = (unsigned long *)sum;
-	size_t i;
+	unsigned int i;
 
-	for (i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-		to[i] += READ_ONCE(from[i]);
+	for (i = 0; i < CTXSTAT_CELLS; i++)
+		sum->live[i] += READ_ONCE(block->live[i]);
+	for (i = 0; i < CTXSTAT_EVENTS; i++)
+		sum->events[i] += READ_ONCE(block->events[i]);
 }
 
 /**
@@ -75,8 +79,7 @@ void ctxstat_counters_add(struct ctxstat_counters *sum,
 void ctxstat_counters_sum(struct ctxstat_counters *sum,
 			  const struct ctxstat_net *cn)
 {
-	/* pairs with smp_store_release() in ctxstat_net_make_percpu() */
-	struct ctxstat_counters __percpu *percpu = smp_load_acquire(&cn->percpu);
+	struct ctxstat_counters __percpu *percpu = ctxstat_net_percpu(cn);
 	int cpu;
 
 	memset(sum, 0, sizeof(*sum));
@@ -90,15 +93,37 @@ void ctxstat_counters_sum(struct ctxstat_counters *sum,
 }
 
 /* A gauge summed while entries move can come out below zero for a moment. */
-static void clamp_gauges(struct ctxstat_row_sum *row)
+static unsigned long gauge(u32 sum)
 {
-	unsigned long *gauges[] = { &row->entries, &row->unreplied,
-				    &row->assured, &row->snat, &row->dnat };
-	size_t i;
+	return (s32)sum < 0 ? 0 : sum;
+}
 
-	for (i = 0; i < ARRAY_SIZE(gauges); i++)
-		if ((long)*gauges[i] < 0)
-			*gauges[i] = 0;
+/**
+ * ctxstat_counters_entries() - entries in a row
+ * @sum: from ctxstat_counters_sum()
+ * @row: the row
+ */
+unsigned long ctxstat_counters_entries(const struct ctxstat_counters *sum,
+				       unsigned int row)
+{
+	unsigned int flags;
+	u32 n = 0;
+
+	for (flags = 0; flags < CTXSTAT_FLAGS; flags++)
+		n += sum->live[ctxstat_cell(row, flags)];
+	return gauge(n);
+}
+
+static unsigned long entries_with(const struct ctxstat_counters *sum,
+				  unsigned int row, unsigned int flag)
+{
+	unsigned int flags;
+	u32 n = 0;
+
+	for (flags = 0; flags < CTXSTAT_FLAGS; flags++)
+		if (flags & flag)
+			n += sum->live[ctxstat_cell(row, flags)];
+	return gauge(n);
 }
 
 /**
@@ -109,38 +134,32 @@ static void clamp_gauges(struct ctxstat_row_sum *row)
 void ctxstat_counters_rows(const struct ctxstat_counters *sum,
 			   struct ctxstat_row_sum rows[CTXSTAT_ROWS])
 {
-	unsigned int i, flags, from;
+	unsigned int i, from;
 
 	memset(rows, 0, sizeof(*rows) * CTXSTAT_ROWS);
 	for (i = 0; i < CTXSTAT_ROWS; i++) {
 		const unsigned int first_of_proto =
 			i - ctxstat_class_of_row(i).state;
 		struct ctxstat_row_sum *row = &rows[i];
+		unsigned long replied;
 
-		for (flags = 0; flags < CTXSTAT_FLAGS; flags++) {
-			unsigned long n = sum->live[i][flags];
-
-			row->entries += n;
-			if (!(flags & CTXSTAT_F_REPLIED))
-				row->unreplied += n;
-			if (flags & CTXSTAT_F_ASSURED)
-				row->assured += n;
-			if (flags & CTXSTAT_F_SNAT)
-				row->snat += n;
-			if (flags & CTXSTAT_F_DNAT)
-				row->dnat += n;
-		}
-		clamp_gauges(row);
+		row->entries = ctxstat_counters_entries(sum, i);
+		replied = entries_with(sum, i, CTXSTAT_F_REPLIED);
+		row->unreplied = gauge(row->entries - replied);
+		row->assured = entries_with(sum, i, CTXSTAT_F_ASSURED);
+		row->snat = entries_with(sum, i, CTXSTAT_F_SNAT);
+		row->dnat = entries_with(sum, i, CTXSTAT_F_DNAT);
 
 		for (from = 0; from < CTXSTAT_FROMS; from++) {
-			unsigned long n = sum->entered[i][from];
+			unsigned long n = sum->events[ctxstat_event(i, from)];
 
 			row->entered += n;
 			if (n && from >= CTXSTAT_FROM_STATE)
 				rows[first_of_proto + from -
 				     CTXSTAT_FROM_STATE].left += n;
 		}
-		row->left += sum->ended[i] + sum->insert_failed[i];
+		row->left += sum->events[ctxstat_event(i, CTXSTAT_ENDED)] +
+			sum->events[ctxstat_event(i, CTXSTAT_INSERT_FAILED)];
 	}
 }
 
@@ -152,18 +171,20 @@ struct ctxstat_totals ctxstat_counters_totals(const struct ctxstat_counters *sum
 {
 	struct ctxstat_totals t = {};
 	unsigned int row, i;
+	u32 entries = 0;
+
+	for (i = 0; i < CTXSTAT_CELLS; i++)
+		entries += sum->live[i];
+	t.entries = gauge(entries);
 
 	for (row = 0; row < CTXSTAT_ROWS; row++) {
-		for (i = 0; i < CTXSTAT_FLAGS; i++)
-			t.entries += sum->live[row][i];
-		t.created += sum->entered[row][CTXSTAT_FROM_NEW];
-		t.adopted += sum->entered[row][CTXSTAT_FROM_OLDER];
+		t.created += sum->events[ctxstat_event(row, CTXSTAT_FROM_NEW)];
+		t.adopted += sum->events[ctxstat_event(row, CTXSTAT_FROM_OLDER)];
 		for (i = CTXSTAT_FROM_STATE; i < CTXSTAT_FROMS; i++)
-			t.transitions += sum->entered[row][i];
-		t.destroyed += sum->ended[row];
-		t.insert_failed += sum->insert_failed[row];
+			t.transitions += sum->events[ctxstat_event(row, i)];
+		t.destroyed += sum->events[ctxstat_event(row, CTXSTAT_ENDED)];
+		t.insert_failed +=
+			sum->events[ctxstat_event(row, CTXSTAT_INSERT_FAILED)];
 	}
-	if ((long)t.entries < 0)
-		t.entries = 0;
 	return t;
 }

@@ -18,7 +18,8 @@
  * for good.
  *
  * Who frees: netns.c, after the namespace's blocks were detached and an RCU
- * grace period has passed. Counting happens inside an RCU read section.
+ * grace period has passed. Who counts is inside an RCU read section, or keeps
+ * preemption off.
  */
 #ifndef CTXSTAT_COUNTERS_H
 #define CTXSTAT_COUNTERS_H
@@ -30,7 +31,6 @@
 #include "class.h"
 
 struct ctxstat_net;
-struct net;
 
 /* Where an entry was before it entered a row. */
 enum ctxstat_from {
@@ -40,48 +40,38 @@ enum ctxstat_from {
 	CTXSTAT_FROMS = CTXSTAT_FROM_STATE + CTXSTAT_MAX_STATES,
 };
 
-/**
- * struct ctxstat_counters - a block of counters
- * @live: gauge: entries in a cell
- * @entered: entries that came into a row, by where from
- * @ended: entries freed while in a row, after they had been in the table
- * @insert_failed: entries freed in a row without ever having been in the table
- *
- * All are of one type, so that a block can be summed as an array.
+/*
+ * What is counted for each row and never goes down: entries that came into it,
+ * by where from; entries freed in it, after they had been in the table; and
+ * entries freed in it without ever having been in the table.
  */
-struct ctxstat_counters {
-	unsigned long live[CTXSTAT_ROWS][CTXSTAT_FLAGS];
-	unsigned long entered[CTXSTAT_ROWS][CTXSTAT_FROMS];
-	unsigned long ended[CTXSTAT_ROWS];
-	unsigned long insert_failed[CTXSTAT_ROWS];
+enum {
+	CTXSTAT_ENDED = CTXSTAT_FROMS,
+	CTXSTAT_INSERT_FAILED,
+	CTXSTAT_ROW_EVENTS,
 };
 
-/**
- * struct ctxstat_counting - where the running CPU counts
- * @percpu: per-CPU blocks, or NULL
- * @shared: shared block, used if there are none; NULL in a dying namespace
- */
-struct ctxstat_counting {
-	struct ctxstat_counters __percpu *percpu;
-	struct ctxstat_counters *shared;
-};
+#define CTXSTAT_EVENTS		(CTXSTAT_ROWS * CTXSTAT_ROW_EVENTS)
 
-void ctxstat_counting_begin(struct ctxstat_counting *c, const struct net *net)
-	__acquires(RCU);
+/* Side by side for all rows: no multiplication where @what is a constant. */
 
-static inline void ctxstat_counting_end(void) __releases(RCU)
+static inline unsigned long ctxstat_event(unsigned long row, unsigned long what)
 {
-	rcu_read_unlock();
+	return what * CTXSTAT_ROWS + row;
 }
 
-/* Add @value to one counter, named as a member of struct ctxstat_counters. */
-#define ctxstat_count(c, member, value) do {				\
-	if (likely((c)->percpu))					\
-		this_cpu_add((c)->percpu->member, value);		\
-	else if ((c)->shared)						\
-		atomic_long_add(value,					\
-				(atomic_long_t *)&(c)->shared->member);	\
-} while (0)
+/**
+ * struct ctxstat_counters - a block of counters
+ * @live: gauge: entries in a cell. Sums are right modulo 2^32
+ * @events: see ctxstat_event()
+ */
+struct ctxstat_counters {
+	u32 live[CTXSTAT_CELLS];
+	unsigned long events[CTXSTAT_EVENTS];
+};
+
+void ctxstat_count_shared(struct ctxstat_net *cn, long minus, long plus,
+			  long event);
 
 /* Events per tick (about a second) that make a namespace busy. */
 #define CTXSTAT_BUSY_EVENTS	256
@@ -121,6 +111,8 @@ void ctxstat_counters_add(struct ctxstat_counters *sum,
 			  const struct ctxstat_counters *block);
 void ctxstat_counters_sum(struct ctxstat_counters *sum,
 			  const struct ctxstat_net *cn);
+unsigned long ctxstat_counters_entries(const struct ctxstat_counters *sum,
+				       unsigned int row);
 void ctxstat_counters_rows(const struct ctxstat_counters *sum,
 			   struct ctxstat_row_sum rows[CTXSTAT_ROWS]);
 struct ctxstat_totals ctxstat_counters_totals(const struct ctxstat_counters *sum);

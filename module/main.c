@@ -49,8 +49,7 @@ static int __init ctxstat_init(void)
 		goto ticker_exit;
 	}
 
-	ctxstat_entry_init();
-	ctxstat_entry_enable(true);
+	ctxstat_entry_enable();
 
 	/*
 	 * An insertion that began before its callback was in place runs in an
@@ -74,7 +73,7 @@ trace_exit:
 static void __exit ctxstat_exit(void)
 {
 	ctxstat_ticker_exit();
-	ctxstat_entry_enable(false);
+	ctxstat_entry_disable();
 	/* Callbacks look into the memory that the next step frees. */
 	ctxstat_trace_exit();
 	/* Waits for the hooks, too: no tag can come back. */

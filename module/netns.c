@@ -141,6 +141,6 @@ void ctxstat_net_make_percpu(struct ctxstat_net *cn)
 				  GFP_KERNEL | __GFP_NOWARN);
 	if (!percpu)
 		return;
-	/* pairs with smp_load_acquire() in ctxstat_counting_begin() */
+	/* pairs with ctxstat_net_percpu(), by address dependency */
 	smp_store_release(&cn->percpu, percpu);
 }

@@ -42,6 +42,14 @@ static inline struct ctxstat_net *ctxstat_net(const struct net *net)
 	return net_generic(net, ctxstat_net_id);
 }
 
+/* Per-CPU counters of a namespace, or NULL. */
+static inline struct ctxstat_counters __percpu *
+ctxstat_net_percpu(const struct ctxstat_net *cn)
+{
+	/* pairs with smp_store_release() in ctxstat_net_make_percpu() */
+	return READ_ONCE(cn->percpu);
+}
+
 int ctxstat_netns_init(void);
 void ctxstat_netns_exit(void);
 void ctxstat_netns_for_each(void (*visit)(struct ctxstat_net *cn));

@@ -49,20 +49,16 @@ void ctxstat_peaks_update(struct ctxstat_net *cn,
 {
 	struct ctxstat_peaks *peaks = &cn->peak;
 	unsigned long total = 0;
-	unsigned int row, i;
+	unsigned int row;
 
 	mutex_lock(&peaks->lock);
 	for (row = 0; row < CTXSTAT_ROWS; row++) {
-		unsigned long entries = 0;
+		unsigned long entries = ctxstat_counters_entries(sum, row);
 
-		for (i = 0; i < CTXSTAT_FLAGS; i++)
-			entries += sum->live[row][i];
-		if ((long)entries > 0)
-			peak_update(&peaks->rows[row], entries);
+		peak_update(&peaks->rows[row], entries);
 		total += entries;
 	}
-	if ((long)total > 0)
-		peak_update(&peaks->entries, total);
+	peak_update(&peaks->entries, total);
 	mutex_unlock(&peaks->lock);
 }
 

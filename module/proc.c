@@ -263,8 +263,7 @@ static int stat_show(struct seq_file *m, void *v)
 	memset(&s->line, 0, sizeof(s->line));
 	if (stat_cpu(v) == cpumask_first(cpu_possible_mask))
 		ctxstat_counters_add(&s->line, cn->shared);
-	/* pairs with smp_store_release() in ctxstat_net_make_percpu() */
-	percpu = smp_load_acquire(&cn->percpu);
+	percpu = ctxstat_net_percpu(cn);
 	if (percpu)
 		ctxstat_counters_add(&s->line, per_cpu_ptr(percpu, stat_cpu(v)));
 	t = ctxstat_counters_totals(&s->line);

@@ -9,26 +9,23 @@
  * so a cmpxchg of the whole word loses nothing; before it is inserted, the only
  * writer is who holds the packet, or who made the entry. A new entry starts with a zeroed word.
  *
- *	32	  free
- *	33..37	  mirror of status bits 1..5: SEEN_REPLY, ASSURED, CONFIRMED,
- *		  SRC_NAT, DST_NAT as they were when the tag was made
- *	38	  family
- *	39	  free
- *	40..43	  protocol
- *	44..46	  free
- *	47..48	  version, one more with each change: closes the ABA window
- *		  between two CPUs that move the same entry
- *	49..59	  generation of this load of the module, never 0
- *	60..63	  protocol state
+ *	32..39	  mirror of status bits 0..7 as they were when the tag was made;
+ *		  SEEN_REPLY, ASSURED, SRC_NAT and DST_NAT are what counts
+ *	40..46	  row
+ *	47	  free
+ *	48..55	  generation of this load of the module, never 0
+ *	56..63	  protocol state, as in the entry
  *
- * The mirror makes the check of an established packet one xor, and the state
- * is compared without asking for the protocol: the byte that holds tcp's state
- * lies beyond what other protocols use, and stays 0 like the state in their
- * tag. (Should it not, the check fails and the entry is looked at in full.)
+ * Whole bytes, so that the check of an established packet compares memory with
+ * memory and masks nothing. The state is compared without asking for the
+ * protocol: the byte that holds tcp's state lies beyond what other protocols
+ * use, and stays 0 like the state in their tag. (Should it not, the check fails
+ * and the entry is looked at in full.)
  *
- * sctp and dccp keep their state elsewhere, where that comparison does not
- * look. Their tags lack the CONFIRMED bit, which all others have, so that the
- * check of a confirmed entry always fails; so it does for one without a tag.
+ * CONFIRMED is set in the mirror from the beginning. But sctp and dccp keep
+ * their state elsewhere, where that comparison does not look: the mirror in
+ * their tags lacks CONFIRMED, so that the check of a confirmed entry always
+ * fails; so it does for one without a tag.
  */
 #ifndef CTXSTAT_TAG_H
 #define CTXSTAT_TAG_H
@@ -38,46 +35,67 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <net/netfilter/nf_conntrack.h>
 
-#define CTXSTAT_TAG_SHIFT	32
-#define CTXSTAT_TAG_FAMILY	38
-#define CTXSTAT_TAG_L4PROTO	40
-#define CTXSTAT_TAG_VERSION	47
-#define CTXSTAT_TAG_GENERATION	49
-#define CTXSTAT_TAG_STATE	60
+#include "class.h"
 
-#define CTXSTAT_VERSION_MASK	GENMASK_ULL(48, 47)
-#define CTXSTAT_GENERATION_MASK	GENMASK_ULL(59, 49)
-#define CTXSTAT_GENERATION_MAX	2047
+#define CTXSTAT_TAG_MIRROR	32
+#define CTXSTAT_TAG_ROW		40
+#define CTXSTAT_TAG_GENERATION	48
+#define CTXSTAT_TAG_STATE	56
 
-#define CTXSTAT_STATUS_FLAGS	(IPS_SEEN_REPLY | IPS_ASSURED | \
-				 IPS_SRC_NAT | IPS_DST_NAT)
-#define CTXSTAT_MIRRORED	(CTXSTAT_STATUS_FLAGS | IPS_CONFIRMED)
+#define CTXSTAT_MIRROR_MASK	GENMASK_ULL(39, 32)
+#define CTXSTAT_ROW_MASK	GENMASK_ULL(46, 40)
+#define CTXSTAT_GENERATION_MASK	GENMASK_ULL(55, 48)
 
-/* Everything that says how an entry is counted. */
-#define CTXSTAT_CLASS_MASK	(GENMASK_ULL(63, 60) | GENMASK_ULL(43, 40) | \
-				 BIT_ULL(38) | GENMASK_ULL(37, 33))
+/*
+ * This load's generation, in its place in the tag. While nothing is counted it
+ * is CTXSTAT_DISABLED, and no tag is ours.
+ */
+#define CTXSTAT_DISABLED	(~0UL)
 
-/* This load's generation, in its place in the tag; no tag's until it is set. */
 extern unsigned long ctxstat_generation;
 
-static inline bool ctxstat_tag_is_ours(unsigned long status)
+/* The same with both CONFIRMED bits, the entry's own and the mirror's. */
+#define CTXSTAT_CONFIRMED	(IPS_CONFIRMED | (unsigned long)IPS_CONFIRMED \
+						 << CTXSTAT_TAG_MIRROR)
+
+extern unsigned long ctxstat_plain;
+
+static __always_inline bool ctxstat_tag_is_ours(unsigned long status,
+						unsigned long generation)
 {
-	return (status & CTXSTAT_GENERATION_MASK) == ctxstat_generation;
+	return (status & CTXSTAT_GENERATION_MASK) == generation;
 }
 
-static inline unsigned int ctxstat_tag_family(unsigned long status)
+static __always_inline unsigned long ctxstat_tag_row(unsigned long tag)
 {
-	return status >> CTXSTAT_TAG_FAMILY & 1;
+	return (tag & CTXSTAT_ROW_MASK) >> CTXSTAT_TAG_ROW;
 }
 
-static inline unsigned int ctxstat_tag_l4proto(unsigned long status)
+static __always_inline unsigned int ctxstat_tag_state(unsigned long tag)
 {
-	return status >> CTXSTAT_TAG_L4PROTO & 15;
+	return tag >> CTXSTAT_TAG_STATE;
 }
 
-static inline unsigned int ctxstat_tag_state(unsigned long status)
+static __always_inline unsigned long ctxstat_tag_flags(unsigned long tag)
 {
-	return status >> CTXSTAT_TAG_STATE;
+	return tag >> (CTXSTAT_TAG_MIRROR + 1) & (CTXSTAT_FLAGS - 1);
+}
+
+/* The cell in which an entry with this tag is counted. */
+static __always_inline unsigned long ctxstat_tag_cell(unsigned long tag)
+{
+	return ctxstat_cell(ctxstat_tag_row(tag), ctxstat_tag_flags(tag));
+}
+
+/* Byte @n of the status word, the lowest is 0. */
+static __always_inline u8 ctxstat_status_byte(const struct nf_conn *ct, int n)
+{
+	const u8 *bytes = (const u8 *)&ct->status;
+
+#ifdef __BIG_ENDIAN
+	n = 7 - n;
+#endif
+	return data_race(bytes[n]);
 }
 
 /**
@@ -87,21 +105,19 @@ static inline unsigned int ctxstat_tag_state(unsigned long status)
  * The packet path's whole cost for an established packet. May say no where
  * the answer is yes.
  *
- * If two CPUs change an entry at the same time and back again, a stale tag can
- * stay behind until the entry's next packet; nothing short of a full barrier
- * for every packet would close that window.
- *
- * Whoever sees a tag sees at least the state from which it was made.
+ * Who has changed an entry sees its own change here, and a tag that agrees
+ * with it only after somebody made one. If two CPUs change an entry at the
+ * same time and back again, a stale tag can stay behind until the entry's next
+ * packet; nothing short of a full barrier for every packet would close that
+ * window.
  */
 static __always_inline bool ctxstat_tag_is_current(const struct nf_conn *ct)
 {
-	/* pairs with the cmpxchg in ctxstat_entry_update() */
-	unsigned long status = smp_load_acquire(&ct->status);
-
-	if (unlikely((status ^ status >> CTXSTAT_TAG_SHIFT) & CTXSTAT_MIRRORED))
+	if (unlikely(ctxstat_status_byte(ct, 0) !=
+		     ctxstat_status_byte(ct, CTXSTAT_TAG_MIRROR / 8)))
 		return false;
-	/* One byte, compared in memory: READ_ONCE() would cost an instruction. */
-	return (u8)ctxstat_tag_state(status) == data_race(ct->proto.tcp.state);
+	return ctxstat_status_byte(ct, CTXSTAT_TAG_STATE / 8) ==
+	       data_race(ct->proto.tcp.state);
 }
 
 #endif /* CTXSTAT_TAG_H */

@@ -40,7 +40,7 @@ static void notrace trace_confirm(unsigned long ip, unsigned long parent_ip,
 		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_CONFIRM);
 		return;
 	}
-	ctxstat_entry_update(ct, CTXSTAT_FROM_NEW);
+	ctxstat_entry_begin(ct);
 }
 
 /* An entry without a packet (ctnetlink, BPF) is about to be inserted. */
@@ -48,7 +48,7 @@ static void notrace trace_insert(unsigned long ip, unsigned long parent_ip,
 				 struct ftrace_ops *ops,
 				 struct ftrace_regs *fregs)
 {
-	ctxstat_entry_update(ctxstat_ftrace_arg(fregs, 0), CTXSTAT_FROM_NEW);
+	ctxstat_entry_begin(ctxstat_ftrace_arg(fregs, 0));
 }
 
 /*
@@ -61,10 +61,13 @@ static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
 {
 	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 1);
 
-	if (unlikely(!nf_ct_is_confirmed(ct)))
+	if (unlikely(!nf_ct_is_confirmed(ct))) {
 		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_REPORT);
-	else if (!ctxstat_tag_is_current(ct))
+	} else if (!ctxstat_tag_is_current(ct)) {
+		rcu_read_lock();
 		ctxstat_entry_changed(ct);
+		rcu_read_unlock();
+	}
 }
 
 /* An entry goes back to its slab cache: the only way there, once per entry. */
@@ -72,10 +75,7 @@ static void notrace trace_free(unsigned long ip, unsigned long parent_ip,
 			       struct ftrace_ops *ops,
 			       struct ftrace_regs *fregs)
 {
-	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 0);
-
-	if (unlikely(!ctxstat_entry_end(ct)))
-		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_FREE);
+	ctxstat_entry_end(ctxstat_ftrace_arg(fregs, 0));
 }
 
 /**
