@@ -9,6 +9,8 @@
 # Environment:
 #   KERNEL=6.1|6.12      on this kernel only
 #   LOGS=FOLDER          keep output and kernel logs (build/logs)
+#   VM_OPTIONS=OPTIONS   of vm/run.sh (--one-thread, as all tests load the module,
+#                        which patches code: run.sh says why)
 #
 # Exit: 0 all passed, 1 some failed or could not run, 2 something is missing.
 # The last line counts the checks: N passed, N failed.
@@ -60,7 +62,8 @@ run() {
 
 # vm KERNEL TEST: a test in a virtual machine of its own
 vm() {
-	run "$1-$2" "$here/vm/run.sh" --kernel "$1" --timeout 1200 \
+	# shellcheck disable=SC2086
+	run "$1-$2" "$here/vm/run.sh" --kernel "$1" ${VM_OPTIONS---one-thread} --timeout 1200 \
 		--log "$logs/$1-$2.kernel" \
 		--env CTXSTAT_KO="$top/build/$1/module/ctxstat.ko" -- "$here/$2"
 }

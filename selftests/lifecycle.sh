@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Load and unload, with thousands of entries in the table: first at a quiet
+# moment, then 20 times while two CPUs make and end entries. Each time everything
+# is exact, and no tag is left behind.
+#
+# Whether there are tags is read from the kernel's memory, without ctxstat:
+# conntrack -L makes the kernel call nf_ct_get_id() for each entry, and a kprobe
+# there records the entry's address and the word that holds the tag.
+#
+# vm: --one-thread
+
+set -u
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$(realpath "$0")")/lib.sh"
+# shellcheck source=selftests/traffic.sh
+. "$here/traffic.sh"
+
+LOADS=20
+CHURN=300	# source ports: five times as many entries
+TRACEFS=/sys/kernel/tracing
+TRACE=$TRACEFS/instances/ctxstat_test
+
+require pahole
+modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection tracking"
+[ -e $TRACEFS/kprobe_events ] || skip_all "no kprobe events in $TRACEFS"
+
+loaded_before=
+if module_loaded; then
+	loaded_before=1
+	module_unload || skip_all "the ctxstat module is in use"
+fi
+
+cleanup_more() {
+	traffic_end
+	probe_remove
+	if [ -z "$loaded_before" ]; then
+		! module_loaded || module_unload
+	else
+		module_loaded || module_load
+	fi
+}
+
+# Where the word is, from the running kernel's type information
+status_offset() {
+	pahole -F btf --btf_base /sys/kernel/btf/vmlinux -C nf_conn /sys/kernel/btf/nf_conntrack |
+		sed -n 's|.*\<status; */\* *\([0-9]*\) *8 \*/.*|\1|p'
+}
+
+probe_add() {
+	local offset
+	offset=$(status_offset)
+	[ -n "$offset" ] || return
+	mkdir $TRACE && echo 8192 >$TRACE/buffer_size_kb &&
+		echo "p:ctxstat_test/entry nf_ct_get_id ct=\$arg1:x64 status=+$offset(\$arg1):x64" \
+			>>$TRACEFS/kprobe_events
+}
+
+probe_remove() {
+	[ -d $TRACE ] || return 0
+	echo 0 >$TRACE/events/ctxstat_test/enable
+	rmdir $TRACE
+	echo "-:ctxstat_test/entry" >>$TRACEFS/kprobe_events
+} 2>/dev/null
+
+# List the gateway's entries: $tmp/listed has their number, the trace a line for
+# each that the kernel passed on the way, twice if it did not fit into a message.
+list_words() {
+	echo >$TRACE/trace
+	echo 1 >$TRACE/events/ctxstat_test/enable
+	{ on "$GATEWAY" conntrack -L -f ipv4 && on "$GATEWAY" conntrack -L -f ipv6; } \
+		2>/dev/null | wc -l >"$tmp/listed"
+	echo 0 >$TRACE/events/ctxstat_test/enable
+}
+
+# All entries that were listed were seen, and are tagged or untagged. Bit 3 is set in
+# every word: confirmed. If it is not, we look at the wrong place.
+listed_words_are() {
+	list_words
+	awk -v want="$1" -v listed="$(cat "$tmp/listed")" '
+		$NF !~ /^status=0x/ { next }
+		{ entry = $(NF - 1); word = substr($NF, 10) }
+		!(entry in seen) { seen[entry]; entries++ }
+		{ is = length(word) > 8 ? "tagged" : "untagged" }
+		is != want || word !~ /[89a-f]$/ { if (++bad <= 10) print is ": entry", entry, "word", word }
+		END {
+			print listed, "entries listed,", entries, "seen,", bad + 0, "words wrong"
+			exit bad || !entries || entries != listed
+		}' $TRACE/trace >"$tmp/verdict"
+}
+
+# At a quiet moment. A tag does not go away by itself, so that looking again until
+# the last packets have settled hides none.
+all_words_are() {
+	wait_for 10 listed_words_are "$1" || { cat "$tmp/verdict"; return 1; }
+}
+
+load_flowing() {
+	module_load && traffic_flows 100
+}
+
+unload_flowing() {
+	traffic_flows 100 && module_unload
+}
+
+exact_and_audited() { exact "$GATEWAY" && audit_clean "$GATEWAY"; }
+
+adopted_sum() {
+	on "$GATEWAY" cat $PROC/summary >"$tmp/summary" || return
+	awk '{ print; v[$1] = $2 } END {
+		exit v["entries"] != v["created"] + v["adopted"] - v["destroyed"] - v["insert_failed"] ||
+		     v["entries"] != v["count"] || v["adopted"] < 3000 }' "$tmp/summary"
+}
+
+# At a quiet moment: all that existed, and nothing else happened.
+adopted_all() {
+	local count
+	count=$(on "$GATEWAY" conntrack -C)
+	module_load || return
+	adopted_sum || return
+	awk -v count="$count" '{ v[$1] = $2 } END {
+		exit v["adopted"] != count || v["created"] + v["destroyed"] + v["insert_failed"] }' "$tmp/summary"
+}
+
+nothing_left() {
+	! module_loaded && ! on "$GATEWAY" ls $PROC &&
+		! on "$GATEWAY" cat /proc/net/stat/ctxstat &&
+		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack $TRACEFS/enabled_functions
+}
+
+table_full_enough() { [ "$(on "$GATEWAY" conntrack -C)" -ge $((1400 + 300 + 5 * CHURN - 100)) ]; }
+
+plan $((7 + 5 * LOADS + 1))
+
+traffic_up $CHURN
+traffic_in "$CLIENT" hold 150 10.2.0.2 7 fd02::2 7
+traffic_in "$CLIENT" spray 700 10.2.0.2 20000 fd02::2 20000
+wait_for 60 traffic_ready 4 || skip_all "no traffic: $(<"$tmp/traffic")"
+wait_for 60 table_full_enough || note "only $(on "$GATEWAY" conntrack -C) entries"
+probe_add || skip_all "no probe can be set"
+
+traffic_pause
+check "quiet: not loaded yet, no entry is tagged" all_words_are untagged
+check "quiet: load adopts each entry" adopted_all
+check "quiet: every cell equals the listing" exact_and_audited
+check "quiet: the probe sees a tag in each entry" all_words_are tagged
+check "quiet: unload" module_unload
+check "quiet: unloaded, no entry is tagged" all_words_are untagged
+check "quiet: unloaded, nothing else is left" nothing_left
+traffic_go
+
+for ((i = 1; i <= LOADS; i++)); do
+	check "load $i: under traffic" load_flowing
+	traffic_pause
+	check "load $i: every cell equals the listing" exact_and_audited
+	check "load $i: what was adopted and created makes up the entries" adopted_sum
+	traffic_go
+	check "unload $i: under traffic" unload_flowing
+	traffic_pause
+	check "unload $i: no entry is tagged" all_words_are untagged
+	traffic_go
+done
+
+check "the kernel is clean" kernel_is_clean
+finish
