@@ -49,7 +49,7 @@ static const char *const dccp_states[] = {
 
 /* First row of each protocol within a family. */
 enum {
-	TCP_ROW		= 0,
+	TCP_ROW		= CTXSTAT_TCP_ROW,
 	UDP_ROW		= TCP_ROW + ARRAY_SIZE(tcp_states),
 	UDPLITE_ROW,
 	ICMP_ROW,

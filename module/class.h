@@ -69,6 +69,7 @@ extern const struct ctxstat_l4 ctxstat_l4[CTXSTAT_L4PROTOS];
 extern const u8 ctxstat_rows_of[256];
 
 #define CTXSTAT_HAS_STATES	128
+#define CTXSTAT_TCP_ROW		0
 
 /**
  * struct ctxstat_class - a row, taken apart

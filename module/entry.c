@@ -7,9 +7,12 @@
 
 unsigned long ctxstat_generation __read_mostly = CTXSTAT_DISABLED;
 unsigned long ctxstat_plain __read_mostly = CTXSTAT_DISABLED;
+u8 ctxstat_generation_byte __read_mostly = U8_MAX;
 
 /**
  * ctxstat_entry_enable() - let entries be counted
+ *
+ * Context: may sleep.
  *
  * From here on ctxstat_entry_end() must be called for every entry that ends, or
  * what is counted would never be un-counted. Until here no tag is taken for
@@ -24,7 +27,7 @@ unsigned long ctxstat_plain __read_mostly = CTXSTAT_DISABLED;
 void ctxstat_entry_enable(void)
 {
 	unsigned long ticks = ktime_get_boottime_ns() >> 26;
-	unsigned long generation = (ticks % 255 + 1) << CTXSTAT_TAG_GENERATION;
+	unsigned long generation = ticks % (U8_MAX - 1) + 1;
 
 	BUILD_BUG_ON(sizeof_field(struct nf_conn, status) != 8);
 	BUILD_BUG_ON(__IPS_MAX_BIT > CTXSTAT_TAG_MIRROR);
@@ -35,6 +38,11 @@ void ctxstat_entry_enable(void)
 	BUILD_BUG_ON(offsetof(union nf_conntrack_proto, tcp.state) <
 		     sizeof(struct nf_ct_udp));
 
+	/* The end first: nothing may be counted that is not un-counted. */
+	WRITE_ONCE(ctxstat_generation_byte, generation);
+	synchronize_rcu();
+
+	generation <<= CTXSTAT_TAG_GENERATION;
 	WRITE_ONCE(ctxstat_plain, generation | CTXSTAT_CONFIRMED);
 	WRITE_ONCE(ctxstat_generation, generation);
 }
@@ -47,6 +55,7 @@ void ctxstat_entry_enable(void)
  */
 void ctxstat_entry_disable(void)
 {
+	WRITE_ONCE(ctxstat_generation_byte, U8_MAX);
 	WRITE_ONCE(ctxstat_generation, CTXSTAT_DISABLED);
 	WRITE_ONCE(ctxstat_plain, CTXSTAT_DISABLED);
 }

@@ -80,16 +80,19 @@ static __always_inline void ctxstat_entry_begin(struct nf_conn *ct)
 	/* Without a tag; if it has one, a clone of its packet came first. */
 	unsigned long old = (u32)data_race(ct->status), new;
 	struct ctxstat_counters __percpu *counters;
+	unsigned long mirror = (u8)old;
 
 	if (unlikely(generation == CTXSTAT_DISABLED))
 		return;
-	new = old | generation |
-	      ((old & 0xff) | IPS_CONFIRMED) << CTXSTAT_TAG_MIRROR;
+	/* Otherwise gcc masks after the shift, with a constant of 64 bits. */
+	OPTIMIZER_HIDE_VAR(mirror);
+	mirror |= IPS_CONFIRMED;
+	new = old | generation | mirror << CTXSTAT_TAG_MIRROR;
 
 	if (row & CTXSTAT_HAS_STATES) {
 		unsigned long state = READ_ONCE(ct->proto.tcp.state);
 
-		if (unlikely(nf_ct_protonum(ct) != IPPROTO_TCP ||
+		if (unlikely(row != (CTXSTAT_TCP_ROW | CTXSTAT_HAS_STATES) ||
 			     state >= CTXSTAT_MAX_STATES))
 			goto slow;
 		row = (row & ~CTXSTAT_HAS_STATES) + state;
@@ -164,14 +167,14 @@ static __always_inline void ctxstat_entry_end(const struct nf_conn *ct)
 	unsigned long row = ctxstat_tag_row(status);
 	unsigned long event = ctxstat_event(row, CTXSTAT_ENDED);
 
-	if (unlikely(!ctxstat_tag_is_ours(status, data_race(ctxstat_generation)))) {
+	if (unlikely(ctxstat_status_byte(ct, CTXSTAT_TAG_GENERATION / 8) !=
+		     data_race(ctxstat_generation_byte))) {
 		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_FREE);
 		return;
 	}
 
 	/* Was it ever in the table? An unlinked entry has a poisoned pointer here. */
-	if (unlikely(!(status & IPS_CONFIRMED) ||
-		     !ct->tuplehash[IP_CT_DIR_ORIGINAL].hnnode.pprev))
+	if (unlikely(!ct->tuplehash[IP_CT_DIR_ORIGINAL].hnnode.pprev))
 		event = ctxstat_event(row, CTXSTAT_INSERT_FAILED);
 
 	/* Freed in the context of a task there need be no RCU read section. */

@@ -13,7 +13,7 @@
  *		  SEEN_REPLY, ASSURED, SRC_NAT and DST_NAT are what counts
  *	40..46	  row
  *	47	  free
- *	48..55	  generation of this load of the module, never 0
+ *	48..55	  generation of this load of the module, 1 to 254
  *	56..63	  protocol state, as in the entry
  *
  * Whole bytes, so that the check of an established packet compares memory with
@@ -59,6 +59,9 @@ extern unsigned long ctxstat_generation;
 						 << CTXSTAT_TAG_MIRROR)
 
 extern unsigned long ctxstat_plain;
+
+/* The same as the byte of the tag that it is; 255 while nothing is counted. */
+extern u8 ctxstat_generation_byte;
 
 static __always_inline bool ctxstat_tag_is_ours(unsigned long status,
 						unsigned long generation)
