@@ -46,7 +46,7 @@ install: tools
 	install -m 644 module/Kbuild module/*.c module/*.h $(DKMS_SOURCE)/module/
 	$(MAKE) -C tools install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 ifeq ($(DESTDIR),)
-	-dkms remove ctxstat/$(VERSION) --all >/dev/null 2>&1
+	dkms remove ctxstat/$(VERSION) --all >/dev/null 2>&1 || true
 	dkms install ctxstat/$(VERSION)
 endif
 
