@@ -119,8 +119,8 @@ slow:
  *
  * Context: RCU read section, or preemption off.
  *
- * The plain case is that only flags have changed: the first reply. Then the row
- * stays the same, and there is no need to look again afterwards: flags are in the
+ * The plain case is that only flags have changed: the first reply, but for tcp,
+ * whose state changes with it. Then the row stays the same, and there is no need to look again afterwards: flags are in the
  * word that the cmpxchg compares, and who changes the state meanwhile sees that
  * the tag lacks it. sctp and dccp, whose mirror lacks CONFIRMED, do not take it.
  */

@@ -5,7 +5,8 @@
  * To know the exact peak, every packet that changes an entry would have to
  * look at a sum over all CPUs. Instead the counters are summed once a second,
  * and whenever somebody reads a table: a peak is the highest of these sums,
- * and a shorter spike between two of them is not seen.
+ * and a shorter spike between two of them is not seen. While entries move, such
+ * a sum may be off by the moves under way, see counters.h.
  */
 #include <linux/ktime.h>
 #include <linux/workqueue.h>
@@ -48,17 +49,13 @@ void ctxstat_peaks_update(struct ctxstat_net *cn,
 			  const struct ctxstat_counters *sum)
 {
 	struct ctxstat_peaks *peaks = &cn->peak;
-	unsigned long total = 0;
 	unsigned int row;
 
 	mutex_lock(&peaks->lock);
-	for (row = 0; row < CTXSTAT_ROWS; row++) {
-		unsigned long entries = ctxstat_counters_entries(sum, row);
-
-		peak_update(&peaks->rows[row], entries);
-		total += entries;
-	}
-	peak_update(&peaks->entries, total);
+	for (row = 0; row < CTXSTAT_ROWS; row++)
+		peak_update(&peaks->rows[row],
+			    ctxstat_counters_entries(sum, row));
+	peak_update(&peaks->entries, ctxstat_counters_totals(sum).entries);
 	mutex_unlock(&peaks->lock);
 }
 

@@ -6,8 +6,9 @@
  * The kernel uses bits 0..15 of that word; bits 16..31 can be seen by users
  * (ctnetlink, nft and xtables show the lower 32) and stay untouched. Once an
  * entry is in the table every writer in the kernel uses atomic bit operations,
- * so a cmpxchg of the whole word loses nothing; before it is inserted, the only
- * writer is who holds the packet, or who made the entry. A new entry starts with a zeroed word.
+ * so a cmpxchg of the whole word loses nothing; before that, the only writer is
+ * who made the entry, or holds its packet. (Who holds a clone of an unconfirmed
+ * packet would be another; the kernel avoids and warns of that.) A new entry starts with a zeroed word.
  *
  *	32..39	  mirror of status bits 0..7 as they were when the tag was made;
  *		  SEEN_REPLY, ASSURED, SRC_NAT and DST_NAT are what counts

@@ -9,7 +9,6 @@
 # conntrack -L makes the kernel call nf_ct_get_id() for each entry, and a kprobe
 # there records the entry's address and the word that holds the tag.
 #
-# vm: --one-thread
 
 set -u
 # shellcheck source=selftests/lib.sh

@@ -5,7 +5,6 @@
 # gateway stay exact while others come and go, with live entries and under traffic,
 # and while the module does; and who may read what.
 #
-# vm: --one-thread
 
 set -u
 # shellcheck source=selftests/lib.sh

@@ -7,7 +7,6 @@
 # function tracing is switched off, loading is refused in plain words; while the
 # module is loaded, switching it off is.
 #
-# vm: --one-thread
 
 set -u
 # shellcheck source=selftests/lib.sh
