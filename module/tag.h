@@ -8,7 +8,8 @@
  * entry is in the table every writer in the kernel uses atomic bit operations,
  * so a cmpxchg of the whole word loses nothing; before that, the only writer is
  * who made the entry, or holds its packet. (Who holds a clone of an unconfirmed
- * packet would be another; the kernel avoids and warns of that.) A new entry starts with a zeroed word.
+ * packet would be another; the kernel avoids and warns of that.) A new entry
+ * starts with a zeroed word.
  *
  *	32..39	  mirror of status bits 0..7 as they were when the tag was made;
  *		  SEEN_REPLY, ASSURED, SRC_NAT and DST_NAT are what counts

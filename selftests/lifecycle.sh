@@ -8,7 +8,6 @@
 # Whether there are tags is read from the kernel's memory, without ctxstat:
 # conntrack -L makes the kernel call nf_ct_get_id() for each entry, and a kprobe
 # there records the entry's address and the word that holds the tag.
-#
 
 set -u
 # shellcheck source=selftests/lib.sh

@@ -4,7 +4,6 @@
 # Network namespaces: each has counters of its own, which begin at zero; those of a
 # gateway stay exact while others come and go, with live entries and under traffic,
 # and while the module does; and who may read what.
-#
 
 set -u
 # shellcheck source=selftests/lib.sh

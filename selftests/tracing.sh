@@ -6,7 +6,6 @@
 # that ctxstat traces; the module can be loaded and unloaded meanwhile. Where
 # function tracing is switched off, loading is refused in plain words; while the
 # module is loaded, switching it off is.
-#
 
 set -u
 # shellcheck source=selftests/lib.sh
