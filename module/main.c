@@ -2,7 +2,7 @@
 /*
  * ctxstat: exact counters of conntrack entries, per state, without a dump.
  *
- * Read on in: tag.h (what an entry is counted as), entry.c (its life),
+ * Read on in: tag.h (what an entry is counted as), entry.h (its life),
  * counters.h (who counts where), packet.c and trace.c (what is seen), netns.c
  * (what belongs to a namespace), proc.c (what is shown). This file is the
  * order of load and unload.
