@@ -54,7 +54,6 @@ enum {
 #define CTXSTAT_EVENTS		(CTXSTAT_ROWS * CTXSTAT_ROW_EVENTS)
 
 /* Side by side for all rows: no multiplication where @what is a constant. */
-
 static inline unsigned long ctxstat_event(unsigned long row, unsigned long what)
 {
 	return what * CTXSTAT_ROWS + row;

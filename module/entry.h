@@ -120,9 +120,10 @@ slow:
  * Context: RCU read section, or preemption off.
  *
  * The plain case is that only flags have changed: the first reply, but for tcp,
- * whose state changes with it. Then the row stays the same, and there is no need to look again afterwards: flags are in the
- * word that the cmpxchg compares, and who changes the state meanwhile sees that
- * the tag lacks it. sctp and dccp, whose mirror lacks CONFIRMED, do not take it.
+ * whose state changes with it. Then the row stays the same, and there is no need
+ * to look again afterwards: flags are in the word that the cmpxchg compares, and
+ * who changes the state meanwhile sees that the tag lacks it. sctp and dccp,
+ * whose mirror lacks CONFIRMED, do not take it.
  */
 static __always_inline void ctxstat_entry_changed(struct nf_conn *ct)
 {

@@ -69,7 +69,7 @@ vm() {
 }
 
 say "packages"
-"$here/vm/packages.sh" gcc libc6-dev libelf1 libssl3 make iproute2 procps nftables iptables conntrack socat iperf3 \
+"$here/vm/packages.sh" gcc libc6-dev make iproute2 procps nftables iptables conntrack socat iperf3 \
 	python3 sparse dkms pahole man-db || exit 2
 
 mkdir -p "$logs"

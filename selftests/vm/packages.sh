@@ -31,7 +31,10 @@ installed()
 }
 
 missing=()
-for package in qemu-system-x86 'busybox-static|busybox' cpio kmod util-linux xz-utils "$@"; do
+# The two libraries are for the programs in the kernel's headers, which are not
+# installed and so do not bring them along.
+for package in qemu-system-x86 'busybox-static|busybox' cpio kmod util-linux xz-utils \
+	'libelf1|libelf1t64' 'libssl3|libssl3t64' "$@"; do
 	IFS='|' read -ra choices <<<"$package"
 	for choice in "${choices[@]}"; do
 		! installed "$choice" || continue 2
