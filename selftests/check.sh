@@ -39,6 +39,13 @@ list() {
 	done
 }
 
+for test in "${only[@]}"; do
+	[ -n "$(only=("$test"); list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM)" ] || {
+		echo "check.sh: no test is called $test" >&2
+		exit 2
+	}
+done
+
 # run NAME COMMAND...: show the output, count the checks
 run() {
 	local name=$1 log=$logs/$1.out start=$SECONDS status ok bad
