@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The counters of one network namespace: counters.h says who may do what. */
 #include <linux/cpumask.h>
-#include <linux/mm.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/vmalloc.h>
 
 #include "counters.h"
 #include "netns.h"
@@ -36,12 +35,15 @@ void ctxstat_count_shared(struct ctxstat_net *cn, long minus, long plus,
 /**
  * ctxstat_counters_alloc() - a zeroed block that is not per CPU
  *
+ * Of whole pages: a power of two would be a third more.
+ *
  * Context: may sleep.
  * Return: the block, or NULL.
  */
 struct ctxstat_counters *ctxstat_counters_alloc(void)
 {
-	return kvzalloc(sizeof(struct ctxstat_counters), GFP_KERNEL_ACCOUNT);
+	return __vmalloc(sizeof(struct ctxstat_counters),
+			 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 }
 
 /**
@@ -50,7 +52,7 @@ struct ctxstat_counters *ctxstat_counters_alloc(void)
  */
 void ctxstat_counters_free(struct ctxstat_counters *counters)
 {
-	kvfree(counters);
+	vfree(counters);
 }
 
 /**
@@ -61,12 +63,16 @@ void ctxstat_counters_free(struct ctxstat_counters *counters)
 void ctxstat_counters_add(struct ctxstat_counters *sum,
 			  const struct ctxstat_counters *block)
 {
+	unsigned long *to = (unsigned long *)sum->hists;
+	const unsigned long *from = (const unsigned long *)block->hists;
 	unsigned int i;
 
 	for (i = 0; i < CTXSTAT_CELLS; i++)
 		sum->live[i] += READ_ONCE(block->live[i]);
 	for (i = 0; i < CTXSTAT_EVENTS; i++)
 		sum->events[i] += READ_ONCE(block->events[i]);
+	for (i = 0; i < sizeof(sum->hists) / sizeof(*to); i++)
+		to[i] += READ_ONCE(from[i]);
 }
 
 /**
@@ -114,6 +120,52 @@ unsigned long ctxstat_counters_entries(const struct ctxstat_counters *sum,
 	return gauge(n);
 }
 
+/**
+ * ctxstat_counters_ended() - entries freed in a row after they were in the table
+ * @sum: from ctxstat_counters_sum()
+ * @row: the row
+ *
+ * Those of namespaces that were torn down are shown in the initial one, but
+ * were never counted among its own.
+ */
+unsigned long ctxstat_counters_ended(const struct ctxstat_counters *sum,
+				     unsigned int row)
+{
+	unsigned long n = 0;
+	unsigned int reason;
+
+	for (reason = 0; reason < CTXSTAT_END_NETNS; reason++)
+		n += sum->events[ctxstat_event(row, CTXSTAT_ENDED + reason)];
+	return n;
+}
+
+static unsigned long block_created(const struct ctxstat_counters *block)
+{
+	unsigned long n = 0;
+	unsigned int row;
+
+	for (row = 0; row < CTXSTAT_ROWS; row++)
+		n += READ_ONCE(block->events[ctxstat_event(row,
+							   CTXSTAT_FROM_NEW)]);
+	return n;
+}
+
+/**
+ * ctxstat_counters_created() - entries that were ever created, without all the rest
+ * @cn: a namespace that cannot go away meanwhile
+ */
+unsigned long ctxstat_counters_created(const struct ctxstat_net *cn)
+{
+	struct ctxstat_counters __percpu *percpu = ctxstat_net_percpu(cn);
+	unsigned long n = block_created(cn->shared);
+	int cpu;
+
+	if (percpu)
+		for_each_possible_cpu(cpu)
+			n += block_created(per_cpu_ptr(percpu, cpu));
+	return n;
+}
+
 static unsigned long entries_with(const struct ctxstat_counters *sum,
 				  unsigned int row, unsigned int flag)
 {
@@ -158,7 +210,7 @@ void ctxstat_counters_rows(const struct ctxstat_counters *sum,
 				rows[first_of_proto + from -
 				     CTXSTAT_FROM_STATE].left += n;
 		}
-		row->left += sum->events[ctxstat_event(i, CTXSTAT_ENDED)] +
+		row->left += ctxstat_counters_ended(sum, i) +
 			sum->events[ctxstat_event(i, CTXSTAT_INSERT_FAILED)];
 	}
 }
@@ -182,7 +234,7 @@ struct ctxstat_totals ctxstat_counters_totals(const struct ctxstat_counters *sum
 		t.adopted += sum->events[ctxstat_event(row, CTXSTAT_FROM_OLDER)];
 		for (i = CTXSTAT_FROM_STATE; i < CTXSTAT_FROMS; i++)
 			t.transitions += sum->events[ctxstat_event(row, i)];
-		t.destroyed += sum->events[ctxstat_event(row, CTXSTAT_ENDED)];
+		t.destroyed += ctxstat_counters_ended(sum, row);
 		t.insert_failed +=
 			sum->events[ctxstat_event(row, CTXSTAT_INSERT_FAILED)];
 	}

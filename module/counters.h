@@ -29,6 +29,8 @@
 #include <linux/rcupdate.h>
 
 #include "class.h"
+#include "histogram.h"
+#include "reason.h"
 
 struct ctxstat_net;
 
@@ -42,12 +44,12 @@ enum ctxstat_from {
 
 /*
  * What is counted for each row and never goes down: entries that came into it,
- * by where from; entries freed in it, after they had been in the table; and
+ * by where from; entries freed in it, after they had been in the table, by why; and
  * entries freed in it without ever having been in the table.
  */
 enum {
-	CTXSTAT_ENDED = CTXSTAT_FROMS,
-	CTXSTAT_INSERT_FAILED,
+	CTXSTAT_ENDED = CTXSTAT_FROMS,	/* plus the reason */
+	CTXSTAT_INSERT_FAILED = CTXSTAT_ENDED + CTXSTAT_REASONS,
 	CTXSTAT_ROW_EVENTS,
 };
 
@@ -63,10 +65,12 @@ static inline unsigned long ctxstat_event(unsigned long row, unsigned long what)
  * struct ctxstat_counters - a block of counters
  * @live: gauge: entries in a cell. Sums are right modulo 2^32
  * @events: see ctxstat_event()
+ * @hists: of entries with a timestamp
  */
 struct ctxstat_counters {
 	u32 live[CTXSTAT_CELLS];
 	unsigned long events[CTXSTAT_EVENTS];
+	struct ctxstat_hist hists[CTXSTAT_L4PROTOS][CTXSTAT_HISTOGRAMS];
 };
 
 void ctxstat_count_shared(struct ctxstat_net *cn, long minus, long plus,
@@ -112,6 +116,9 @@ void ctxstat_counters_sum(struct ctxstat_counters *sum,
 			  const struct ctxstat_net *cn);
 unsigned long ctxstat_counters_entries(const struct ctxstat_counters *sum,
 				       unsigned int row);
+unsigned long ctxstat_counters_ended(const struct ctxstat_counters *sum,
+				     unsigned int row);
+unsigned long ctxstat_counters_created(const struct ctxstat_net *cn);
 void ctxstat_counters_rows(const struct ctxstat_counters *sum,
 			   struct ctxstat_row_sum rows[CTXSTAT_ROWS]);
 struct ctxstat_totals ctxstat_counters_totals(const struct ctxstat_counters *sum);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of one entry: what entry.h leaves to be done out of line. */
 #include <linux/ktime.h>
+#include <net/netfilter/nf_conntrack_acct.h>
 
 #include "compat.h"
 #include "entry.h"
@@ -22,16 +23,17 @@ u8 ctxstat_generation_byte __read_mostly = U8_MAX;
  * entries in the table; what it cannot reach (an entry taken out of the table
  * while a queued packet still holds it) keeps a tag of an older generation,
  * which must not be mistaken for ours. A clock that moves on every 67 ms gives
- * each load its own, and comes back to the same one after 17 s.
+ * each load its own, and comes back to the same one after 8 s.
  */
 void ctxstat_entry_enable(void)
 {
 	unsigned long ticks = ktime_get_boottime_ns() >> 26;
-	unsigned long generation = ticks % (U8_MAX - 1) + 1;
+	unsigned long generation = ticks % CTXSTAT_GENERATIONS + 1;
 
 	BUILD_BUG_ON(sizeof_field(struct nf_conn, status) != 8);
 	BUILD_BUG_ON(__IPS_MAX_BIT > CTXSTAT_TAG_MIRROR);
 	BUILD_BUG_ON(CTXSTAT_ROWS > 128 || CTXSTAT_F_DNAT >= CTXSTAT_FLAGS);
+	BUILD_BUG_ON(CTXSTAT_MAX_STATES > 16 || CTXSTAT_END_NETNS > 7);
 	/* what tag.h says of the byte that holds tcp's state */
 	BUILD_BUG_ON(offsetof(union nf_conntrack_proto, tcp.state) <
 		     max(sizeof(struct ip_ct_sctp), sizeof(struct nf_ct_gre)));
@@ -109,6 +111,49 @@ unsigned int ctxstat_entry_cell(const struct nf_conn *ct)
 	return ctxstat_tag_cell(tagged(ct, READ_ONCE(ct->status), 0));
 }
 
+/*
+ * Has an entry with this tag been answered, as far as it shows? If it is older than
+ * the module, it may have left ESTABLISHED already.
+ */
+static bool looks_answered(const struct nf_conn *ct, unsigned long tag, bool older)
+{
+	unsigned int state = ctxstat_tag_state(tag);
+
+	if (nf_ct_protonum(ct) != IPPROTO_TCP)
+		return ctxstat_tag_replied(tag);
+	if (state == TCP_CONNTRACK_ESTABLISHED)
+		return true;
+	return older && (tag & IPS_ASSURED ||
+			 (state > TCP_CONNTRACK_ESTABLISHED &&
+			  state <= TCP_CONNTRACK_TIME_WAIT));
+}
+
+/*
+ * The table of ports: an entry was counted as @old says (0: not at all), and now is
+ * as @new.
+ */
+static void update_port(struct ctxstat_net *cn, const struct nf_conn *ct,
+			unsigned long old, unsigned long new,
+			enum ctxstat_from from)
+{
+	const bool opened = !old && from == CTXSTAT_FROM_NEW;
+	struct ctxstat_port_leaf *leaf = ctxstat_entry_leaf(cn, ct);
+	struct ctxstat_port_change c = {};
+
+	if (!leaf)
+		return;
+	if (opened || old)
+		c.answered = ctxstat_tag_answered(new) - ctxstat_tag_answered(old);
+	if (old & CTXSTAT_IN_PORTS) {
+		c.unreplied = ctxstat_tag_replied(old) - ctxstat_tag_replied(new);
+	} else {
+		c.opened = opened;
+		c.adopted = !opened;
+		c.unreplied = 1 - ctxstat_tag_replied(new);
+	}
+	ctxstat_port_count(leaf, ctxstat_port_of(ct), c);
+}
+
 /**
  * ctxstat_entry_update() - count an entry as what it is now
  * @ct: an entry that cannot be freed meanwhile: in the table, or about to be
@@ -124,7 +169,11 @@ unsigned int ctxstat_entry_cell(const struct nf_conn *ct)
  */
 bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 {
+	const unsigned long kept = CTXSTAT_IN_PORTS | CTXSTAT_ANSWERED |
+				   CTXSTAT_REASON_MASK;
+	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
 	unsigned long generation = READ_ONCE(ctxstat_generation);
+	struct ctxstat_net *cn = ctxstat_entry_net(ct);
 	bool changed = false;
 
 	if (generation == CTXSTAT_DISABLED)
@@ -133,26 +182,79 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 	for (;;) {
 		/* pairs with the cmpxchg below: at least the state it was made of */
 		unsigned long old = smp_load_acquire(&ct->status);
+		bool ours = ctxstat_tag_is_ours(old, generation);
 		unsigned long new = tagged(ct, old, generation);
 		unsigned long row = ctxstat_tag_row(new);
 		long cell = -1, event = -1;
+
+		if (ours)
+			new |= old & kept;
+		if (proto != CTXSTAT_PORT_PROTOS && !(new & CTXSTAT_IN_PORTS) &&
+		    ctxstat_port_make(cn, proto, ctxstat_port_of(ct)))
+			new |= CTXSTAT_IN_PORTS;
+		if (looks_answered(ct, new, !ours && from == CTXSTAT_FROM_OLDER))
+			new |= CTXSTAT_ANSWERED;
 
 		if (old == new)
 			return changed;
 		if (!try_cmpxchg(&ct->status, &old, new))
 			continue;
 
-		if (!ctxstat_tag_is_ours(old, generation)) {
+		if (!ours) {
 			event = ctxstat_event(row, from);
+			if (proto != CTXSTAT_PORT_PROTOS && !(new & CTXSTAT_IN_PORTS))
+				atomic_long_inc(&cn->port_overflow);
 		} else {
 			cell = ctxstat_tag_cell(old);
 			if (row != ctxstat_tag_row(old))
 				event = ctxstat_event(row, CTXSTAT_FROM_STATE +
 						      ctxstat_tag_state(old));
 		}
-		ctxstat_entry_count(ct, cell, ctxstat_tag_cell(new), event);
+		ctxstat_entry_count(cn, cell, ctxstat_tag_cell(new), event);
+		if (new & CTXSTAT_IN_PORTS)
+			update_port(cn, ct, ours ? old : 0, new, from);
+		if (ours && unlikely(ctxstat_has_timestamp(ct)))
+			ctxstat_histogram_change(cn, ct, old, new);
 		changed = true;
 	}
+}
+
+/**
+ * ctxstat_entry_end_extensions() - what conntrack knows of an entry that ends
+ * @cn: the namespace
+ * @ct: the entry, with accounting, or a timestamp, or both
+ * @tag: its tag
+ * @leaf: of its port; NULL if it is not counted there
+ *
+ * Context: RCU read section, or preemption off. What never got into the table is
+ * not accounted, as conntrack does not report it, either.
+ */
+void ctxstat_entry_end_extensions(struct ctxstat_net *cn,
+				  const struct nf_conn *ct, unsigned long tag,
+				  struct ctxstat_port_leaf *leaf)
+{
+	const struct nf_conn_counter *counter;
+	struct ctxstat_port __percpu *percpu;
+	struct nf_conn_acct *acct;
+	unsigned int i;
+
+	if (!ct->tuplehash[IP_CT_DIR_ORIGINAL].hnnode.pprev)
+		return;
+
+	acct = nf_conn_acct_find(ct);
+	if (acct && leaf) {
+		counter = acct->counter;
+		percpu = READ_ONCE(leaf->percpu);
+		i = ctxstat_port_of(ct) % CTXSTAT_LEAF_PORTS;
+		ctxstat_port_add(leaf, percpu, i, packets,
+				 atomic64_read(&counter[0].packets) +
+				 atomic64_read(&counter[1].packets));
+		ctxstat_port_add(leaf, percpu, i, bytes,
+				 atomic64_read(&counter[0].bytes) +
+				 atomic64_read(&counter[1].bytes));
+	}
+	if (ctxstat_has_timestamp(ct))
+		ctxstat_histogram_end(cn, ct, tag);
 }
 
 /**

@@ -3,8 +3,9 @@
  * ctxstat: exact counters of conntrack entries, per state, without a dump.
  *
  * Read on in: tag.h (what an entry is counted as), entry.h (its life),
- * counters.h (who counts where), packet.c and trace.c (what is seen), netns.c
- * (what belongs to a namespace), proc.c (what is shown). This file is the
+ * counters.h and ports.h (who counts where), packet.c and trace.c (what is seen),
+ * reason.c (why an entry ends), netns.c (what belongs to a namespace), proc*.c
+ * (what is shown). This file is the
  * order of load and unload.
  */
 #include <linux/kernel.h>
@@ -14,6 +15,7 @@
 #include "entry.h"
 #include "netns.h"
 #include "peak.h"
+#include "ports.h"
 #include "selftest.h"
 #include "trace.h"
 #include "version.h"
@@ -36,10 +38,16 @@ static int __init ctxstat_init(void)
 	if (err)
 		goto trace_exit;
 
-	err = ctxstat_ticker_init();
+	err = ctxstat_ports_init();
 	if (err) {
 		pr_err("not loaded: out of memory\n");
 		goto trace_exit;
+	}
+
+	err = ctxstat_ticker_init();
+	if (err) {
+		pr_err("not loaded: out of memory\n");
+		goto ports_exit;
 	}
 
 	err = ctxstat_netns_init();
@@ -65,6 +73,8 @@ static int __init ctxstat_init(void)
 
 ticker_exit:
 	ctxstat_ticker_exit();
+ports_exit:
+	ctxstat_ports_exit();
 trace_exit:
 	ctxstat_trace_exit();
 	return err;
@@ -78,6 +88,7 @@ static void __exit ctxstat_exit(void)
 	ctxstat_trace_exit();
 	/* Waits for the hooks, too: no tag can come back. */
 	ctxstat_netns_exit();
+	ctxstat_ports_exit();
 	ctxstat_walk_clear();
 }
 

@@ -9,13 +9,16 @@
  * find nothing to count in. struct ctxstat_net itself is freed by the core
  * after all exits, when the namespace has no entry left.
  */
+#include <linux/ktime.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 
 #include "netns.h"
 #include "packet.h"
+#include "ports.h"
 #include "proc.h"
+#include "tag.h"
 
 unsigned int ctxstat_net_id __read_mostly;
 
@@ -28,6 +31,7 @@ static int __net_init ctxstat_net_init(struct net *net)
 	int err;
 
 	cn->net = net;
+	cn->tick = ktime_get_boottime_ns();
 	ctxstat_peaks_init(&cn->peak);
 	cn->shared = ctxstat_counters_alloc();
 	if (!cn->shared)
@@ -72,14 +76,50 @@ static void __net_exit ctxstat_net_pre_exit(struct net *net)
 	cn->dead_shared = cn->shared;
 	WRITE_ONCE(cn->percpu, NULL);
 	WRITE_ONCE(cn->shared, NULL);
+	cn->dead_ports = xchg(&cn->ports, &ctxstat_ports_dead);
+}
+
+static void add_blocks(struct ctxstat_counters *sum, struct ctxstat_net *cn)
+{
+	int cpu;
+
+	ctxstat_counters_add(sum, cn->dead_shared);
+	if (cn->dead_percpu)
+		for_each_possible_cpu(cpu)
+			ctxstat_counters_add(sum, per_cpu_ptr(cn->dead_percpu, cpu));
+}
+
+/*
+ * The entries that a namespace still has now end with it. Nobody can read its own
+ * tables any more: the initial namespace shows them. If there is no memory for the
+ * sum, they are not told of.
+ */
+static void bequeath(struct ctxstat_net *cn)
+{
+	struct ctxstat_counters *heir = ctxstat_net(&init_net)->shared;
+	struct ctxstat_counters *sum = ctxstat_counters_alloc();
+	unsigned int row;
+
+	if (!sum)
+		return;
+	add_blocks(sum, cn);
+	for (row = 0; row < CTXSTAT_ROWS; row++)
+		atomic_long_add(ctxstat_counters_entries(sum, row),
+				(atomic_long_t *)&heir->events[ctxstat_event(row,
+					CTXSTAT_ENDED + CTXSTAT_END_NETNS)]);
+	ctxstat_counters_free(sum);
 }
 
 static void __net_exit ctxstat_net_exit(struct net *net)
 {
 	struct ctxstat_net *cn = ctxstat_net(net);
 
+	/* At unload all namespaces are left, and none of them ends. */
+	if (READ_ONCE(ctxstat_generation) != CTXSTAT_DISABLED)
+		bequeath(cn);
 	free_percpu(cn->dead_percpu);
 	ctxstat_counters_free(cn->dead_shared);
+	ctxstat_ports_free(cn->dead_ports);
 }
 
 static struct pernet_operations ctxstat_net_ops = {

@@ -9,6 +9,7 @@
 
 #include "counters.h"
 #include "peak.h"
+#include "ports.h"
 
 /**
  * struct ctxstat_net - what ctxstat keeps for a network namespace
@@ -18,8 +19,15 @@
  * @dead_shared: @shared, between being detached and being freed
  * @net: the namespace
  * @list: in the list of all namespaces, under its mutex
+ * @ports: table of ports; NULL until the first entry with a port, and
+ *	ctxstat_ports_dead once the namespace dies
+ * @dead_ports: @ports, between being detached and being freed
+ * @port_memory: bytes in use by @ports
+ * @port_overflow: times that an entry could not be counted there
  * @peak: highest values seen
  * @events: number of events at the last tick
+ * @created: entries ever created, at the last tick
+ * @tick: when that was, in nanoseconds since boot
  *
  * Lives from the namespace's init until after its exit: longer than any
  * entry of the namespace, which conntrack frees before.
@@ -31,8 +39,11 @@ struct ctxstat_net {
 	struct ctxstat_counters *dead_shared;
 	struct net *net;
 	struct list_head list;
+	struct ctxstat_port_root *ports, *dead_ports;
+	atomic_long_t port_memory, port_overflow;
 	struct ctxstat_peaks peak;
-	unsigned long events;
+	unsigned long events, created;
+	u64 tick;
 };
 
 extern unsigned int ctxstat_net_id;

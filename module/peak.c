@@ -7,14 +7,19 @@
  * and whenever somebody reads a table: a peak is the highest of these sums,
  * and a shorter spike between two of them is not seen. While entries move, such
  * a sum may be off by the moves under way, see counters.h.
+ *
+ * The rate of new entries is that between two ticks, which are about a second
+ * apart: the kernel alone can tell it, as no reader comes by so regularly.
  */
 #include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/workqueue.h>
 #include <net/netfilter/nf_conntrack.h>
 
 #include "counters.h"
 #include "netns.h"
 #include "peak.h"
+#include "ports.h"
 
 static void ticker_tick(struct work_struct *work);
 
@@ -59,10 +64,30 @@ void ctxstat_peaks_update(struct ctxstat_net *cn,
 	mutex_unlock(&peaks->lock);
 }
 
+/*
+ * Also of a namespace without entries: what is created by the next tick belongs to
+ * the second after this one.
+ */
+static void ticker_rate(struct ctxstat_net *cn)
+{
+	unsigned long created = ctxstat_counters_created(cn);
+	u64 now = ktime_get_boottime_ns();
+	u64 elapsed = max(now - cn->tick, (u64)NSEC_PER_SEC / 2);
+
+	mutex_lock(&cn->peak.lock);
+	peak_update(&cn->peak.rate,
+		    div64_u64((created - cn->created) * NSEC_PER_SEC, elapsed));
+	mutex_unlock(&cn->peak.lock);
+	cn->created = created;
+	cn->tick = now;
+}
+
 static void ticker_visit(struct ctxstat_net *cn)
 {
 	struct ctxstat_totals totals;
 	unsigned long events;
+
+	ticker_rate(cn);
 
 	/* Nothing live: no new peak. Most namespaces of a host are like this. */
 	if (!nf_conntrack_count(cn->net))
@@ -70,6 +95,7 @@ static void ticker_visit(struct ctxstat_net *cn)
 
 	ctxstat_counters_sum(ticker_sum, cn);
 	ctxstat_peaks_update(cn, ticker_sum);
+	ctxstat_ports_tick(cn);
 	if (cn->percpu)
 		return;
 

@@ -24,11 +24,12 @@ struct ctxstat_peak {
  * struct ctxstat_peaks - the peaks of a namespace since the module was loaded
  * @lock: held to look at and to change them; may sleep
  * @entries: of all entries
+ * @rate: of entries created in a second
  * @rows: of the entries in each row
  */
 struct ctxstat_peaks {
 	struct mutex lock;	/* guards all below */
-	struct ctxstat_peak entries;
+	struct ctxstat_peak entries, rate;
 	struct ctxstat_peak rows[CTXSTAT_ROWS];
 };
 

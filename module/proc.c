@@ -15,6 +15,7 @@
 #include "counters.h"
 #include "netns.h"
 #include "peak.h"
+#include "ports.h"
 #include "proc.h"
 #include "version.h"
 
@@ -84,17 +85,23 @@ static int summary_show(struct seq_file *m, void *v)
 	struct net *net = seq_file_single_net(m);
 	struct ctxstat_net *cn = ctxstat_net(net);
 	struct ctxstat_counters *sum = proc_sum(cn);
+	unsigned long insert_failed[CTXSTAT_L4PROTOS] = {};
 	struct ctxstat_totals totals;
-	struct ctxstat_peak peak;
+	struct ctxstat_peak peak, rate;
 	bool timestamp = false;
+	unsigned int i;
 
 	if (!sum)
 		return -ENOMEM;
 	totals = ctxstat_counters_totals(sum);
+	for (i = 0; i < CTXSTAT_ROWS; i++)
+		insert_failed[ctxstat_class_of_row(i).l4proto] +=
+			sum->events[ctxstat_event(i, CTXSTAT_INSERT_FAILED)];
 	ctxstat_counters_free(sum);
 
 	mutex_lock(&cn->peak.lock);
 	peak = cn->peak.entries;
+	rate = cn->peak.rate;
 	mutex_unlock(&cn->peak.lock);
 
 #ifdef CONFIG_NF_CONNTRACK_TIMESTAMP
@@ -121,6 +128,17 @@ static int summary_show(struct seq_file *m, void *v)
 	show_value(m, "acct", !!READ_ONCE(net->ct.sysctl_acct));
 	show_value(m, "timestamp", timestamp);
 	show_kernel_stats(m, net);
+
+	for (i = 0; i < CTXSTAT_L4PROTOS; i++)
+		seq_printf(m, "insert_failed_%s %lu\n", ctxstat_l4[i].name,
+			   insert_failed[i]);
+	show_value(m, "peak_rate", rate.value);
+	seq_puts(m, "peak_rate_time");
+	show_time(m, rate.time);
+	seq_putc(m, '\n');
+	show_value(m, "port_memory", atomic_long_read(&cn->port_memory));
+	show_value(m, "port_memory_max", ctxstat_ports_max_memory());
+	show_value(m, "port_overflow", atomic_long_read(&cn->port_overflow));
 	return 0;
 }
 
@@ -300,6 +318,8 @@ int ctxstat_proc_init(struct net *net)
 	if (!proc_create_net_single("summary", 0444, dir, summary_show, NULL) ||
 	    !proc_create_net("states", 0444, dir, &states_seq_ops,
 			     sizeof(struct states_seq)) ||
+	    !ctxstat_proc_events_init(net, dir) ||
+	    !ctxstat_proc_ports_init(net, dir) ||
 	    !proc_create_net("audit", 0400, dir, &ctxstat_audit_seq_ops,
 			     ctxstat_audit_seq_size) ||
 	    !proc_create_net("ctxstat", 0444, net->proc_net_stat, &stat_seq_ops,

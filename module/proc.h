@@ -5,12 +5,17 @@
 #include <linux/seq_file.h>
 
 struct net;
+struct proc_dir_entry;
 
 /* Raised when a file changes in a way that an old reader cannot cope with. */
 #define CTXSTAT_FORMAT 1
 
 int ctxstat_proc_init(struct net *net);
 void ctxstat_proc_exit(struct net *net);
+
+/* proc_events.c, proc_ports.c */
+bool ctxstat_proc_events_init(struct net *net, struct proc_dir_entry *dir);
+bool ctxstat_proc_ports_init(struct net *net, struct proc_dir_entry *dir);
 
 /* audit.c */
 extern const struct seq_operations ctxstat_audit_seq_ops;

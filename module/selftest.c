@@ -90,6 +90,9 @@ int ctxstat_selftest(void)
 	__nf_conntrack_confirm(skb);
 	/* Nobody is told of an entry that is not confirmed. */
 	nf_conntrack_eventmask_report(0, ct, 0, 0);
+	/* Nothing is deleted twice. */
+	set_bit(IPS_DYING_BIT, &ct->status);
+	nf_ct_delete(ct, 0, 0);
 	kfree_skb(skb);
 
 	WRITE_ONCE(selftest_ct, NULL);

@@ -14,15 +14,19 @@
  *	32..39	  mirror of status bits 0..7 as they were when the tag was made;
  *		  SEEN_REPLY, ASSURED, SRC_NAT and DST_NAT are what counts
  *	40..46	  row
- *	47	  free
- *	48..55	  generation of this load of the module, 1 to 254
- *	56..63	  protocol state, as in the entry
+ *	47	  counted in the table of ports
+ *	48..54	  generation of this load of the module, 1 to 126
+ *	55	  answered: was ESTABLISHED once (tcp), or saw a reply (all others)
+ *	56..59	  protocol state, as in the entry
+ *	60..62	  why it ends, once that is known; see reason.h
+ *	63	  free
  *
- * Whole bytes, so that the check of an established packet compares memory with
+ * Mirror and state in whole bytes, so that the check of an established packet compares memory with
  * memory and masks nothing. The state is compared without asking for the
  * protocol: the byte that holds tcp's state lies beyond what other protocols
  * use, and stays 0 like the state in their tag. (Should it not, the check fails
- * and the entry is looked at in full.)
+ * and the entry is looked at in full.) An entry that is being deleted has a reason
+ * in that byte, and is looked at in full as well.
  *
  * CONFIRMED is set in the mirror from the beginning. But sctp and dccp keep
  * their state elsewhere, where that comparison does not look: the mirror in
@@ -46,10 +50,22 @@
 #define CTXSTAT_TAG_MIRROR	32
 #define CTXSTAT_TAG_ROW		40
 #define CTXSTAT_TAG_GENERATION	48
+#define CTXSTAT_TAG_ANSWERED	55
 #define CTXSTAT_TAG_STATE	56
+#define CTXSTAT_TAG_REASON	60
 
 #define CTXSTAT_ROW_MASK	GENMASK_ULL(46, 40)
-#define CTXSTAT_GENERATION_MASK	GENMASK_ULL(55, 48)
+#define CTXSTAT_IN_PORTS	BIT_ULL(47)
+#define CTXSTAT_GENERATION_MASK	GENMASK_ULL(54, 48)
+#define CTXSTAT_ANSWERED	BIT_ULL(CTXSTAT_TAG_ANSWERED)
+#define CTXSTAT_STATE_MASK	GENMASK_ULL(59, 56)
+#define CTXSTAT_REASON_MASK	GENMASK_ULL(62, 60)
+
+/* SEEN_REPLY in the mirror */
+#define CTXSTAT_REPLIED		BIT_ULL(CTXSTAT_TAG_MIRROR + IPS_SEEN_REPLY_BIT)
+
+#define CTXSTAT_GENERATIONS	126
+#define CTXSTAT_GENERATION_BYTE_MASK	127	/* in the byte that it is part of */
 
 /*
  * This load's generation, in its place in the tag. While nothing is counted it
@@ -81,7 +97,23 @@ static __always_inline unsigned long ctxstat_tag_row(unsigned long tag)
 
 static __always_inline unsigned int ctxstat_tag_state(unsigned long tag)
 {
-	return tag >> CTXSTAT_TAG_STATE;
+	return (tag & CTXSTAT_STATE_MASK) >> CTXSTAT_TAG_STATE;
+}
+
+static __always_inline unsigned long ctxstat_tag_reason(unsigned long tag)
+{
+	return (tag & CTXSTAT_REASON_MASK) >> CTXSTAT_TAG_REASON;
+}
+
+/* 1 or 0 */
+static __always_inline long ctxstat_tag_replied(unsigned long tag)
+{
+	return tag >> (CTXSTAT_TAG_MIRROR + IPS_SEEN_REPLY_BIT) & 1;
+}
+
+static __always_inline long ctxstat_tag_answered(unsigned long tag)
+{
+	return tag >> CTXSTAT_TAG_ANSWERED & 1;
 }
 
 static __always_inline unsigned long ctxstat_tag_flags(unsigned long tag)

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "entry.h"
+#include "reason.h"
 #include "selftest.h"
 #include "tag.h"
 #include "trace.h"
@@ -70,6 +71,21 @@ static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
 	}
 }
 
+/* An entry is about to be deleted, unless somebody else has begun to. */
+static void notrace trace_delete(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 0);
+	u32 portid = (unsigned long)ctxstat_ftrace_arg(fregs, 1);
+
+	if (unlikely(READ_ONCE(ct->status) & IPS_DYING)) {
+		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_DELETE);
+		return;
+	}
+	ctxstat_entry_delete(ct, ctxstat_reason_of(ct, portid, parent_ip));
+}
+
 /* An entry goes back to its slab cache: the only way there, once per entry. */
 static void notrace trace_free(unsigned long ip, unsigned long parent_ip,
 			       struct ftrace_ops *ops,
@@ -104,6 +120,7 @@ static struct trace_point trace_points[] = {
 	TRACE_POINT(__nf_conntrack_confirm, trace_confirm),
 	TRACE_POINT(nf_conntrack_hash_check_insert, trace_insert),
 	TRACE_POINT(nf_conntrack_eventmask_report, trace_report),
+	TRACE_POINT(nf_ct_delete, trace_delete),
 };
 
 static int trace_register(struct trace_point *tp)

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The port table of a network namespace: what is counted for each transport
+ * protocol and destination port of the original direction, which never changes
+ * in an entry's life.
+ *
+ * A tree: the root has a node for every 1,024 ports of a protocol, a node a leaf
+ * for every 16 ports. Each is made when it is needed first, with what memory is
+ * at hand, and lives as long as the namespace. Whether an entry is counted here is
+ * a bit of its tag. If there is no memory for its leaf, it is not, and the overflow
+ * is counted; whoever looks at such an entry in full later (its next change of
+ * state, or an audit) tries again. So an entry that has the bit has its leaf, and
+ * nothing that is due to be counted for it can fail.
+ *
+ * Who writes: the entry callbacks, as in counters.h. A leaf is shared by all CPUs,
+ * with atomic operations, until it sees CTXSTAT_BUSY_EVENTS in a second: then the
+ * ticker gives it a part per CPU. So ports that are used rarely, though by the
+ * ten thousand, cost the same memory on any number of CPUs.
+ *
+ * Who reads: process context, by summing a leaf and its parts.
+ */
+#ifndef CTXSTAT_PORTS_H
+#define CTXSTAT_PORTS_H
+
+#include <linux/atomic.h>
+#include <linux/percpu.h>
+#include <linux/types.h>
+#include <net/netfilter/nf_conntrack.h>
+
+struct ctxstat_net;
+
+/* Protocols that have ports, in the order in which /proc shows them. */
+enum ctxstat_port_proto {
+	CTXSTAT_PORT_TCP,
+	CTXSTAT_PORT_UDP,
+	CTXSTAT_PORT_UDPLITE,
+	CTXSTAT_PORT_SCTP,
+	CTXSTAT_PORT_DCCP,
+	CTXSTAT_PORT_PROTOS,
+};
+
+#define CTXSTAT_LEAF_PORTS	16
+#define CTXSTAT_NODE_LEAVES	64
+#define CTXSTAT_ROOT_NODES	64	/* of a protocol */
+#define CTXSTAT_PORTS		65536
+
+/**
+ * struct ctxstat_port - what is counted for a port
+ * @opened: new entries
+ * @adopted: entries that were not counted here when they were new: older than the
+ *	module, or without memory then
+ * @answered: entries that got an answer while they were counted here
+ * @closed: entries that ended and had been answered
+ * @failed: entries that ended and had not
+ * @unreplied: gauge: entries without a packet in reply direction
+ * @packets: of entries that ended, both directions
+ * @bytes: of these packets
+ *
+ * A cache line.
+ */
+struct ctxstat_port {
+	unsigned long opened, adopted, answered, closed, failed, unreplied;
+	unsigned long packets, bytes;
+};
+
+/**
+ * struct ctxstat_port_leaf - 16 ports
+ * @percpu: an array of as many, once the leaf is busy
+ * @hits: events since the ticker came by, roughly
+ * @ports: what was counted before there was @percpu
+ */
+struct ctxstat_port_leaf {
+	struct ctxstat_port __percpu *percpu;
+	unsigned int hits;
+	struct ctxstat_port ports[CTXSTAT_LEAF_PORTS] ____cacheline_aligned;
+};
+
+struct ctxstat_port_node {
+	struct ctxstat_port_leaf *leaves[CTXSTAT_NODE_LEAVES];
+};
+
+struct ctxstat_port_root {
+	struct ctxstat_port_node *nodes[CTXSTAT_PORT_PROTOS * CTXSTAT_ROOT_NODES];
+};
+
+/* The root of a namespace that is being torn down: nothing can be added to it. */
+extern struct ctxstat_port_root ctxstat_ports_dead;
+
+/* The protocol of an IP protocol number; CTXSTAT_PORT_PROTOS if it has no ports. */
+extern const u8 ctxstat_port_protos[256];
+
+/**
+ * ctxstat_port_find() - the leaf of a port
+ * @root: of the namespace, or NULL
+ * @proto: which must have ports
+ * @port: in host byte order
+ *
+ * Return: the leaf, or NULL if it has not been made.
+ */
+static __always_inline struct ctxstat_port_leaf *
+ctxstat_port_find(const struct ctxstat_port_root *root, unsigned long proto,
+		  unsigned long port)
+{
+	const struct ctxstat_port_node *node;
+
+	if (unlikely(!root))
+		return NULL;
+	/* each by address dependency: pairs with cmpxchg() in make() */
+	node = READ_ONCE(root->nodes[proto * CTXSTAT_ROOT_NODES + (port >> 10)]);
+	if (unlikely(!node))
+		return NULL;
+	return READ_ONCE(node->leaves[port >> 4 & (CTXSTAT_NODE_LEAVES - 1)]);
+}
+
+static __always_inline unsigned long ctxstat_port_of(const struct nf_conn *ct)
+{
+	return ntohs(ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple.dst.u.all);
+}
+
+struct ctxstat_port_leaf *ctxstat_port_make(struct ctxstat_net *cn,
+					    unsigned long proto,
+					    unsigned long port);
+
+/* Add @n to a field of port @i of a leaf; @percpu is the leaf's. */
+#define ctxstat_port_add(leaf, percpu, i, field, n) do {		\
+	if (percpu)							\
+		this_cpu_add((percpu)[i].field, n);			\
+	else								\
+		atomic_long_add(n, (atomic_long_t *)			\
+				   &(leaf)->ports[i].field);		\
+} while (0)
+
+/**
+ * struct ctxstat_port_change - what has become of an entry
+ * @opened: it is new
+ * @adopted: it is not, but was not counted yet
+ * @answered: it got its answer
+ * @unreplied: change of the gauge
+ * @closed: it ended, and had been answered
+ * @failed: it ended, and had not
+ */
+struct ctxstat_port_change {
+	long opened, adopted, answered, unreplied, closed, failed;
+};
+
+/**
+ * ctxstat_port_count() - count a change
+ * @leaf: of the port
+ * @port: the port
+ * @c: the change; what is a constant zero costs nothing
+ *
+ * Context: RCU read section, or preemption off.
+ */
+static __always_inline void
+ctxstat_port_count(struct ctxstat_port_leaf *leaf, unsigned long port,
+		   const struct ctxstat_port_change c)
+{
+	/* by address dependency: pairs with smp_store_release() in the ticker */
+	struct ctxstat_port __percpu *percpu = READ_ONCE(leaf->percpu);
+	unsigned long i = port & (CTXSTAT_LEAF_PORTS - 1);
+
+	if (!percpu)
+		WRITE_ONCE(leaf->hits, READ_ONCE(leaf->hits) + 1);
+#define ADD(field)							\
+	if (!__builtin_constant_p(c.field) || c.field)			\
+		ctxstat_port_add(leaf, percpu, i, field, c.field)
+	ADD(opened);
+	ADD(adopted);
+	ADD(answered);
+	ADD(unreplied);
+	ADD(closed);
+	ADD(failed);
+#undef ADD
+}
+
+int ctxstat_ports_init(void);
+void ctxstat_ports_exit(void);
+void ctxstat_ports_tick(struct ctxstat_net *cn);
+void ctxstat_ports_free(struct ctxstat_port_root *root);
+bool ctxstat_port_next(const struct ctxstat_port_root *root, unsigned long *at,
+		       struct ctxstat_port *sum);
+unsigned long ctxstat_port_entries(const struct ctxstat_port *sum);
+const char *ctxstat_port_proto_name(unsigned long at);
+unsigned long ctxstat_ports_max_memory(void);
+
+#endif /* CTXSTAT_PORTS_H */

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Why an entry is being deleted.
+ *
+ * All that end by being taken out of the table pass through nf_ct_delete(). Its
+ * arguments tell who asked through ctnetlink, the entry tells whether it has
+ * expired. What is neither is known by its caller: conntrack itself, when the
+ * table is full, and the trackers, which delete an entry that was refused or that
+ * a new connection takes the place of. The functions' names are looked up once for
+ * each place they are called from; a name that is not known here is no reason
+ * to guess.
+ */
+#include <linux/kallsyms.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "reason.h"
+
+const char *const ctxstat_reason_names[CTXSTAT_REASONS] = {
+	[CTXSTAT_END_OTHER]	  = "other",
+	[CTXSTAT_END_TIMEOUT] = "timeout",
+	[CTXSTAT_END_CLOSED]  = "closed",
+	[CTXSTAT_END_RESET]	  = "reset",
+	[CTXSTAT_END_EVICTED] = "evicted",
+	[CTXSTAT_END_DELETED] = "deleted",
+	[CTXSTAT_END_NETNS]	  = "netns",
+};
+
+/* What a caller is known for. UNKNOWN is not remembered. */
+enum caller {
+	CALLER_UNKNOWN,
+	CALLER_OTHER,
+	CALLER_EVICTS,
+	CALLER_TCP,
+	CALLER_RESETS,
+};
+
+/*
+ * Of functions that may be inlined into each other all are named, unless the
+ * outer one deletes for another reason as well.
+ */
+static const struct {
+	const char *name;
+	enum caller caller;
+} callers[] = {
+	{ "early_drop_list",		CALLER_EVICTS },
+	{ "early_drop",			CALLER_EVICTS },
+	{ "__nf_conntrack_alloc",	CALLER_EVICTS },
+	{ "nf_conntrack_alloc",		CALLER_EVICTS },
+	{ "gc_worker",			CALLER_EVICTS },
+	{ "nf_conntrack_tcp_packet",	CALLER_TCP },
+	{ "nf_conntrack_dccp_packet",	CALLER_RESETS },
+};
+
+/*
+ * @known: the address after the call, with what it is known for in the lowest bits
+ * of the other word, which is written first. There are about ten such places.
+ */
+static struct {
+	unsigned long address;
+	unsigned int caller;
+} known[16];
+
+/*
+ * The name ends where a compiler's suffix, the offset or the module begins. Only
+ * conntrack's own callers are remembered: they cannot be unloaded before us.
+ */
+static enum caller look_up(unsigned long address)
+{
+	char symbol[KSYM_SYMBOL_LEN], *module;
+	size_t i, len;
+
+	sprint_symbol_no_offset(symbol, address);
+	module = strchr(symbol, '[');
+	if (module && strcmp(module, "[nf_conntrack]"))
+		return CALLER_UNKNOWN;
+
+	len = strcspn(symbol, ". ");
+	for (i = 0; i < ARRAY_SIZE(callers); i++)
+		if (strlen(callers[i].name) == len &&
+		    !strncmp(callers[i].name, symbol, len))
+			return callers[i].caller;
+	return CALLER_OTHER;
+}
+
+/*
+ * Slots are filled in order and never emptied. One that is being filled has the
+ * address 1.
+ */
+static noinline enum caller remember(unsigned long address)
+{
+	enum caller caller = look_up(address);
+	size_t i;
+
+	if (caller == CALLER_UNKNOWN)
+		return caller;
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		if (READ_ONCE(known[i].address) == address)
+			break;
+		if (!cmpxchg(&known[i].address, 0, 1)) {
+			known[i].caller = caller;
+			/* pairs with caller_of() */
+			smp_store_release(&known[i].address, address);
+			break;
+		}
+	}
+	return caller;
+}
+
+static enum caller caller_of(unsigned long address)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		/* pairs with remember() */
+		unsigned long at = smp_load_acquire(&known[i].address);
+
+		if (at == address)
+			return known[i].caller;
+		if (!at)
+			break;
+	}
+	return remember(address);
+}
+
+/* By how far the connection had come to its end. */
+static enum ctxstat_reason of_tcp(const struct nf_conn *ct,
+				  enum ctxstat_reason otherwise)
+{
+	if (nf_ct_protonum(ct) != IPPROTO_TCP)
+		return otherwise;
+	switch (READ_ONCE(ct->proto.tcp.state)) {
+	case TCP_CONNTRACK_TIME_WAIT:
+		return CTXSTAT_END_CLOSED;
+	case TCP_CONNTRACK_CLOSE:
+		return CTXSTAT_END_RESET;
+	default:
+		return otherwise;
+	}
+}
+
+/**
+ * ctxstat_reason_of() - why an entry is being deleted
+ * @ct: an entry that nf_ct_delete() was called for, and that is not dying yet
+ * @portid: its argument: who asked for it through netlink, or 0
+ * @caller: the address that it returns to
+ *
+ * Context: any in which conntrack runs; takes no lock.
+ */
+enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct, u32 portid,
+				      unsigned long caller)
+{
+	if (portid)
+		return CTXSTAT_END_DELETED;
+	if (nf_ct_is_expired(ct))
+		return of_tcp(ct, CTXSTAT_END_TIMEOUT);
+
+	switch (caller_of(caller)) {
+	case CALLER_EVICTS:
+		return CTXSTAT_END_EVICTED;
+	case CALLER_TCP:
+		return of_tcp(ct, CTXSTAT_END_OTHER);
+	case CALLER_RESETS:
+		return CTXSTAT_END_RESET;
+	default:
+		return CTXSTAT_END_OTHER;
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Why an entry ended, as far as the kernel lets one tell it apart.
+ */
+#ifndef CTXSTAT_REASON_H
+#define CTXSTAT_REASON_H
+
+#include <linux/types.h>
+
+struct nf_conn;
+
+/**
+ * enum ctxstat_reason - why an entry ended
+ * @CTXSTAT_END_OTHER: none of these, or it cannot be told
+ * @CTXSTAT_END_TIMEOUT: it expired
+ * @CTXSTAT_END_CLOSED: tcp, the handshake of FINs was over (TIME_WAIT)
+ * @CTXSTAT_END_RESET: tcp and dccp, it was reset
+ * @CTXSTAT_END_EVICTED: the table was full, or nearly
+ * @CTXSTAT_END_DELETED: through ctnetlink, by a user or conntrackd
+ * @CTXSTAT_END_NETNS: its namespace was torn down; never in a tag
+ *
+ * All but the last are kept in three bits of the tag from the moment on at which
+ * the entry is deleted; it may be held, and counted, for long after that.
+ */
+enum ctxstat_reason {
+	CTXSTAT_END_OTHER,
+	CTXSTAT_END_TIMEOUT,
+	CTXSTAT_END_CLOSED,
+	CTXSTAT_END_RESET,
+	CTXSTAT_END_EVICTED,
+	CTXSTAT_END_DELETED,
+	CTXSTAT_END_NETNS,
+	CTXSTAT_REASONS,
+};
+
+extern const char *const ctxstat_reason_names[CTXSTAT_REASONS];
+
+enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct, u32 portid,
+				      unsigned long caller);
+
+#endif /* CTXSTAT_REASON_H */
