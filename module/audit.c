@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /proc/net/ctxstat/audit: reading it from the beginning walks the table,
- * compares every entry with its tag and every counter with what the walk
- * found, and moves the entries that are not counted as what they are.
+ * compares every entry with its tag and every counter, of states and of ports, with
+ * what the walk found, and moves the entries that are not counted as what they are.
  *
  * Differences that are not faults: a few ways to change an entry are seen by
  * nobody until its next packet (README.md lists them), and while traffic runs
@@ -11,7 +11,9 @@
  * over (cells_left) in a quiet table without such entries is a fault of ours,
  * and is shown, not mended.
  */
+#include <linux/mm.h>
 #include <linux/seq_file.h>
+#include <linux/vmalloc.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack.h>
 
@@ -19,25 +21,99 @@
 #include "counters.h"
 #include "entry.h"
 #include "netns.h"
+#include "ports.h"
 #include "proc.h"
 #include "walk.h"
 
+/* Both for a port: counted before the walk, and found by it. */
+struct audit_port {
+	u32 entries, unreplied, found, found_unreplied;
+};
+
+#define AUDIT_PORTS		(CTXSTAT_PORT_PROTOS * CTXSTAT_PORTS)
+#define AUDIT_PORTS_SHOWN	64
+
+/**
+ * struct audit_seq - one audit
+ * @found: by the walk
+ * @before: counted before the walk
+ * @ports: of all protocols and ports; while the audit runs only
+ * @ports_differ: how many differed
+ * @ports_left: how many differ still
+ * @not_in_ports: entries for whose port there is no memory
+ * @shown: the first of those that differed
+ * @shown_at: which ports these are
+ */
 struct audit_seq {
 	struct seq_net_private p;
 	unsigned long seen, counted, differ, healed, left;
-	u32 found[CTXSTAT_CELLS];	/* by the walk */
-	u32 before[CTXSTAT_CELLS];	/* counted before the walk */
+	u32 found[CTXSTAT_CELLS];
+	u32 before[CTXSTAT_CELLS];
+	struct audit_port *ports;
+	unsigned long ports_differ, ports_left, not_in_ports;
+	struct audit_port shown[AUDIT_PORTS_SHOWN];
+	unsigned long shown_at[AUDIT_PORTS_SHOWN];
 };
 
 static int audit_entry(struct nf_conn *ct, void *data)
 {
+	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
 	struct audit_seq *s = data;
+	struct audit_port *port;
 
 	s->seen++;
 	s->found[ctxstat_entry_cell(ct)]++;
 	if (ctxstat_entry_update(ct, CTXSTAT_FROM_OLDER))
 		s->healed++;
+	if (proto == CTXSTAT_PORT_PROTOS)
+		return 0;
+
+	/* Still no memory: that is known, and no difference. */
+	if (!(READ_ONCE(ct->status) & CTXSTAT_IN_PORTS)) {
+		s->not_in_ports++;
+		return 0;
+	}
+	port = &s->ports[proto * CTXSTAT_PORTS + ctxstat_port_of(ct)];
+	port->found++;
+	port->found_unreplied += !test_bit(IPS_SEEN_REPLY_BIT, &ct->status);
 	return 0;
+}
+
+/* Set what is counted for each port now. */
+static void audit_count_ports(struct audit_seq *s, struct ctxstat_net *cn)
+{
+	struct ctxstat_port sum;
+	unsigned long at;
+
+	for (at = 0; ctxstat_port_next(READ_ONCE(cn->ports), &at, &sum); at++) {
+		s->ports[at].entries = ctxstat_port_entries(&sum);
+		s->ports[at].unreplied = sum.unreplied;
+	}
+}
+
+static bool audit_port_differs(const struct audit_port *port)
+{
+	return port->entries != port->found ||
+	       port->unreplied != port->found_unreplied;
+}
+
+static void audit_compare_ports(struct audit_seq *s, struct ctxstat_net *cn)
+{
+	unsigned long at;
+
+	for (at = 0; at < AUDIT_PORTS; at++) {
+		if (!audit_port_differs(&s->ports[at]))
+			continue;
+		if (s->ports_differ < AUDIT_PORTS_SHOWN) {
+			s->shown[s->ports_differ] = s->ports[at];
+			s->shown_at[s->ports_differ] = at;
+		}
+		s->ports_differ++;
+	}
+
+	audit_count_ports(s, cn);
+	for (at = 0; at < AUDIT_PORTS; at++)
+		s->ports_left += audit_port_differs(&s->ports[at]);
 }
 
 static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
@@ -48,8 +124,14 @@ static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
 	if (!sum)
 		return -ENOMEM;
 	memset_startat(s, 0, seen);
+	s->ports = vcalloc(AUDIT_PORTS, sizeof(*s->ports));
+	if (!s->ports) {
+		ctxstat_counters_free(sum);
+		return -ENOMEM;
+	}
 
 	ctxstat_counters_sum(sum, cn);
+	audit_count_ports(s, cn);
 	for (i = 0; i < CTXSTAT_CELLS; i++) {
 		s->before[i] = sum->live[i];
 		s->counted += (s32)sum->live[i];
@@ -63,18 +145,30 @@ static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
 		s->left += sum->live[i] != s->found[i];
 	}
 	ctxstat_counters_free(sum);
+
+	audit_compare_ports(s, cn);
+	vfree(s->ports);
+	s->ports = NULL;
 	return 0;
 }
 
-/* Position 0 is all the totals, position n the cell n - 1 if it differed. */
+/*
+ * Position 0 is all the totals, position n the cell n - 1 if it differed; after the
+ * cells come the ports that differed.
+ */
 static void *audit_at(struct audit_seq *s, loff_t *pos)
 {
+	unsigned long port;
+
 	if (!*pos)
 		return SEQ_START_TOKEN;
 	for (; *pos <= CTXSTAT_CELLS; ++*pos)
 		if (s->before[*pos - 1] != s->found[*pos - 1])
 			return &s->found[*pos - 1];
-	return NULL;
+
+	port = *pos - CTXSTAT_CELLS - 1;
+	return port < min_t(unsigned long, s->ports_differ, AUDIT_PORTS_SHOWN) ?
+	       &s->shown[port] : NULL;
 }
 
 static void *audit_start(struct seq_file *m, loff_t *pos)
@@ -100,16 +194,33 @@ static void audit_stop(struct seq_file *m, void *v)
 {
 }
 
+static void audit_show_port(struct seq_file *m, const struct audit_seq *s,
+			    const struct audit_port *port)
+{
+	unsigned long at = s->shown_at[port - s->shown];
+
+	seq_printf(m, "port_difference %s %lu counted %u %d found %u %u\n",
+		   ctxstat_port_proto_name(at), at % CTXSTAT_PORTS,
+		   port->entries, (s32)port->unreplied, port->found,
+		   port->found_unreplied);
+}
+
 static int audit_show(struct seq_file *m, void *v)
 {
 	const struct audit_seq *s = m->private;
+	const struct audit_port *port = v;
 	struct ctxstat_class class;
 	unsigned int cell, flags;
 
 	if (v == SEQ_START_TOKEN) {
-		seq_printf(m, "entries_seen %lu\nentries_counted %lu\ncells_differ %lu\nentries_healed %lu\ncells_left %lu\ncount %u\n",
+		seq_printf(m, "entries_seen %lu\nentries_counted %lu\ncells_differ %lu\nentries_healed %lu\ncells_left %lu\ncount %u\nports_differ %lu\nports_left %lu\nentries_not_in_ports %lu\n",
 			   s->seen, s->counted, s->differ, s->healed, s->left,
-			   nf_conntrack_count(seq_file_net(m)));
+			   nf_conntrack_count(seq_file_net(m)),
+			   s->ports_differ, s->ports_left, s->not_in_ports);
+		return 0;
+	}
+	if (port >= s->shown && port < s->shown + AUDIT_PORTS_SHOWN) {
+		audit_show_port(m, s, port);
 		return 0;
 	}
 

@@ -10,7 +10,8 @@
  *
  * Every connection pays for four of these: it begins, is answered, is deleted,
  * and ends. What they do in the plain case is inline here, as each call would add to the
- * price; entry.c has the rest. All take no lock and do not sleep.
+ * price; entry.c has the rest. None takes a
+ * lock of ours or sleeps.
  */
 #ifndef CTXSTAT_ENTRY_H
 #define CTXSTAT_ENTRY_H

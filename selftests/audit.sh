@@ -58,15 +58,24 @@ counts_wrongly() {
 	! exact "$GATEWAY"
 }
 
-# found SEEN LINE...: a report with these differences, all healed
+# found SEEN LINE...: a report with these differences, two cells for each entry, and
+# "port LINE" for those of ports, all healed
 found() {
-	local seen=$1
+	local seen=$1 line cells=() ports=()
 	shift
+	for line; do
+		case $line in
+		port\ *) ports+=("${line#port }") ;;
+		*) cells+=("$line") ;;
+		esac
+	done
 	on "$GATEWAY" cat "$PROC/audit" >"$tmp/audit" || return
 	{
-		printf '%s\n' "entries_seen $seen" "entries_counted $seen" "cells_differ $#" \
-			"entries_healed $(($# / 2))" "cells_left 0" "count $seen"
-		(($# == 0)) || printf 'difference %s\n' "$@"
+		printf '%s\n' "entries_seen $seen" "entries_counted $seen" "cells_differ ${#cells[@]}" \
+			"entries_healed $((${#cells[@]} / 2))" "cells_left 0" "count $seen" \
+			"ports_differ ${#ports[@]}" "ports_left 0" "entries_not_in_ports 0"
+		((${#cells[@]} == 0)) || printf 'difference %s\n' "${cells[@]}"
+		((${#ports[@]} == 0)) || printf 'port_difference %s\n' "${ports[@]}"
 	} | diff -u --label expected - --label audit "$tmp/audit"
 }
 
@@ -192,7 +201,8 @@ not_written() { ! on "$GATEWAY" sh -c 'echo 1 >"/proc/net/$1"' - "$1"; }
 readable() { on "$GATEWAY" setpriv --reuid=65534 --clear-groups cat "/proc/net/$1"; }
 for_root_only() { ! readable "$1"; }
 
-FILES=(ctxstat/summary ctxstat/states ctxstat/audit stat/ctxstat)
+FILES=(ctxstat/summary ctxstat/states ctxstat/transitions ctxstat/ends ctxstat/ports
+	ctxstat/histograms ctxstat/audit stat/ctxstat)
 require python3 setpriv
 plan $((28 + 6 * ${#FILES[@]}))
 
@@ -218,9 +228,10 @@ check "healed by a packet: audit finds nothing" found 1
 check "the connection is gone" gone
 
 check "a reply is dropped unseen" udp_open
-check "audit names the cells" found 1 \
+check "audit names the cells, and the port" found 1 \
 	"ipv6 udp - unreplied - snat - counted 1 found 0" \
-	"ipv6 udp - replied - snat - counted 0 found 1"
+	"ipv6 udp - replied - snat - counted 0 found 1" \
+	"port udp 8000 counted 1 1 found 1 0"
 check "the reply is dropped no more" next_packet
 shut
 check "the flow is gone" gone

@@ -8,7 +8,8 @@
 #       see ktap.sh
 #   module_load, module_unload, module_loaded
 #       the module is $CTXSTAT_KO if that is set, else the installed one
-#   exact NAMESPACE         every cell of states equals the kernel's own listing
+#   exact NAMESPACE         every cell of states, and every port, equals the kernel's
+#                           own listing
 #   wait_for SECONDS COMMAND...
 #       until the command succeeds; fails at the deadline
 #
@@ -71,6 +72,45 @@ counted() { awk 'NR > 1 && $4 != 0 { print $1, $2, $3, $4, $5, $6, $7, $8 }' "$1
 states_of() { on "$1" cat $PROC/states; }
 summary_of() { on "$1" awk -v key="$2" '$1 == key { print $2 }' $PROC/summary; }
 
+# The same by port: l4proto port entries unreplied
+truth_ports() {
+	{ on "$1" conntrack -L -o extended -f ipv4 &&
+	  on "$1" conntrack -L -o extended -f ipv6; } 2>"$tmp/conntrack.err" |
+		awk '/^ipv[46] / && $3 ~ /^(tcp|udp|udplite|sctp|dccp)$/ {
+			match($0, / dport=[0-9]+/)
+			port = $3 " " substr($0, RSTART + 7, RLENGTH - 7)
+			entries[port]++
+			unreplied[port] += /\[UNREPLIED\]/
+		}
+		END { for (port in entries) print port, entries[port], unreplied[port] }' | sort
+}
+
+counted_ports() { awk 'NR > 1 && ($3 || $4) { print $1, $2, $3, $4 }' "$1" | sort; }
+
+# entries = opened + adopted - closed - failed for every port, and by protocol ports
+# has what states has. Files: states, ports
+ports_balanced() {
+	awk '
+		FNR == 1 { file++; next }
+		file == 1 { states[$2] += $4; unreplied[$2] += $5 }
+		file == 2 {
+			ports[$1] += $3
+			ports_unreplied[$1] += $4
+			if ($3 != $5 + $11 - $7 - $8) { print "not balanced:", $0; bad = 1 }
+		}
+		END {
+			n = split("tcp udp udplite sctp dccp", protos)
+			for (i = 1; i <= n; i++) {
+				p = protos[i]
+				if (states[p] + 0 != ports[p] + 0 || unreplied[p] + 0 != ports_unreplied[p] + 0) {
+					print p ": states", states[p] + 0, unreplied[p] + 0, "ports", ports[p] + 0, ports_unreplied[p] + 0
+					bad = 1
+				}
+			}
+			exit bad || file != 2
+		}' "$@"
+}
+
 # Nothing may move while we look, or there is nothing to compare: cumulative
 # columns tell. Once nothing moved, one difference is a failure; no second try.
 exact() {
@@ -79,6 +119,8 @@ exact() {
 	while :; do
 		states_of "$1" >"$tmp/states" || return
 		truth "$1" >"$tmp/truth"
+		truth_ports "$1" >"$tmp/truth.ports"
+		on "$1" cat $PROC/ports >"$tmp/ports" || return
 		on "$1" conntrack -C >"$tmp/count" || return
 		states_of "$1" >"$tmp/states.after" || return
 		cut -d' ' -f1-10 "$tmp/states" >"$tmp/a"
@@ -96,7 +138,9 @@ exact() {
 		echo "conntrack -C says $(cat "$tmp/count")"
 		return 1
 	fi
-	balanced "$tmp/states"
+	counted_ports "$tmp/ports" >"$tmp/counted.ports"
+	diff -u --label conntrack "$tmp/truth.ports" --label ctxstat "$tmp/counted.ports" &&
+		balanced "$tmp/states" && ports_balanced "$tmp/states" "$tmp/ports"
 }
 
 # entries = entered - left in every row
@@ -108,7 +152,7 @@ balanced() {
 audit_clean() {
 	on "$1" cat $PROC/audit >"$tmp/audit" || return
 	cat "$tmp/audit"
-	awk '/^(cells_differ|entries_healed|cells_left) / && $2 { bad = 1 } END { exit bad || NR < 6 }' "$tmp/audit"
+	awk '/^(cells_differ|entries_healed|cells_left|ports_differ|ports_left) / && $2 { bad = 1 } END { exit bad || NR < 8 }' "$tmp/audit"
 }
 
 # No taint but out-of-tree (4096) and unsigned (8192); no complaint in the log.

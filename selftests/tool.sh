@@ -243,6 +243,19 @@ peak_never() {
 	run 0 --proc-dir="$tables/fresh" summary && grep -qx 'peak            0' "$tmp/out"
 }
 
+audit_ports_left() { # of all counters, only these
+	fresh_dir && sed -i 's/^ports_left .*/ports_left 1/' "$tmp/dir/audit" || return
+	run 1 --proc-dir="$tmp/dir" audit || return
+	grep -q '^Counters still differ' "$tmp/out" || fail "$(cat "$tmp/out")"
+}
+
+audit_more_ports() {
+	rm -rf "$tmp/dir" && cp -r "$tables/ports" "$tmp/dir" || return
+	sed -i 's/^ports_differ .*/ports_differ 70000/' "$tmp/dir/audit"
+	run 1 --proc-dir="$tmp/dir" audit || return
+	[ "$(tail -1 "$tmp/out")" = "  and 69998 more" ] || fail "$(cat "$tmp/out")"
+}
+
 escapes() { # a name must not reach the terminal as a command to it
 	fresh_dir && sed -i '2s/NONE/\x1b[2J/' "$tmp/dir/states" || return
 	fails 4 "byte 0x1b" --proc-dir="$tmp/dir" states || return
@@ -401,6 +414,9 @@ add "terminal: three digits, rounded" human_numbers
 add "audit: all is well" golden audit.txt 0 gateway audit
 add "audit: differences, healed" golden audit-healed.txt 1 healed audit
 add "audit: differences left" golden audit-left.txt 1 left audit
+add "audit: ports differ, healed" golden audit-ports.txt 1 ports audit
+add "audit: ports left" audit_ports_left
+add "audit: more ports than are listed" audit_more_ports
 add "recorded tables are exact: gateway" recorded_exact gateway
 add "recorded tables are exact: newer" recorded_exact newer
 add "totals add up" totals_add_up
@@ -452,8 +468,11 @@ add "format 0" spoilt summary 's/^format .*/format 0/' 'format is not 1'
 add "format not known" spoilt summary 's/^format .*/format -/' 'format is not 1'
 add "format missing" spoilt summary '/^format/d' 'no line "format"'
 add "audit: key missing" spoilt audit '/^cells_left/d' 'no line "cells_left"'
+add "audit: key missing, of ports" spoilt audit '/^ports_left/d' 'no line "ports_left"'
 add "audit: no result" spoilt audit 's/^cells_left .*/cells_left -/' 'cells_left is not known'
-add "audit: difference without value" spoilt audit '$a difference' 'line 7: difference has no value'
+add "audit: difference without value" spoilt audit '$a difference' 'line 10: difference has no value'
+add "audit: port difference without value" spoilt audit '$a port_difference' 'line 10: port_difference has no value'
+add "audit: no result for ports" spoilt audit 's/^ports_differ .*/ports_differ -/' 'ports_differ is not known'
 add "output: | head -1" head_1
 add "output: reader gone" no_reader
 add "output: disk full" disk_full

@@ -13,8 +13,13 @@ enum audit_key {
 	AUDIT_DIFFER,
 	AUDIT_HEALED,
 	AUDIT_LEFT,
-	/* One line for each cell that differed. */
+	AUDIT_PORTS_DIFFER,
+	AUDIT_PORTS_LEFT,
+	/* No fault of the counters. */
+	AUDIT_NOT_IN_PORTS,
+	/* One line for each cell that differed, and for the first ports that did. */
 	AUDIT_DIFFERENCE,
+	AUDIT_PORT_DIFFERENCE,
 	AUDIT_KEYS,
 };
 
@@ -25,26 +30,29 @@ static const struct field_desc keys[AUDIT_KEYS] = {
 	[AUDIT_DIFFER]		= { "cells_differ", FIELD_NUMBER, "counters that differed" },
 	[AUDIT_HEALED]		= { "entries_healed", FIELD_NUMBER, "entries put right" },
 	[AUDIT_LEFT]		= { "cells_left", FIELD_NUMBER, "counters that still differ" },
+	[AUDIT_PORTS_DIFFER]	= { "ports_differ", FIELD_NUMBER, "ports that differed" },
+	[AUDIT_PORTS_LEFT]	= { "ports_left", FIELD_NUMBER, "ports that still differ" },
+	[AUDIT_NOT_IN_PORTS]	= { "entries_not_in_ports", FIELD_NUMBER, "entries without memory for ports" },
 	[AUDIT_DIFFERENCE]	= { "difference", FIELD_LINES, NULL },
+	[AUDIT_PORT_DIFFERENCE]	= { "port_difference", FIELD_LINES, NULL },
 };
 
-static void print_verdict(const struct field *f)
+static void print_verdict(const struct field *f, bool differs)
 {
-	if (f[AUDIT_LEFT].num)
+	if (f[AUDIT_LEFT].num || f[AUDIT_PORTS_LEFT].num)
 		puts("Counters still differ from the table. If they do so again when no packets move, it is a bug: please report it with this output.");
-	else if (f[AUDIT_DIFFER].num || f[AUDIT_HEALED].num)
+	else if (differs)
 		puts("Counters differed from the table, and have been put right.");
 	else
 		puts("Every counter agrees with the table.");
 }
 
-static void print_differences(struct span in)
+static void print_lines(struct span in, enum audit_key key)
 {
 	struct span line, word;
 
-	puts("\nThe counters that differed");
 	while (next_line(&in, &line)) {
-		if (!next_word(&line, &word) || !span_is(word, keys[AUDIT_DIFFERENCE].name))
+		if (!next_word(&line, &word) || !span_is(word, keys[key].name))
 			continue;
 		fputs(" ", stdout);
 		while (next_word(&line, &word))
@@ -53,13 +61,29 @@ static void print_differences(struct span in)
 	}
 }
 
+static void print_differences(struct span in, const struct field *f)
+{
+	if (f[AUDIT_DIFFERENCE].num) {
+		puts("\nThe counters that differed");
+		print_lines(in, AUDIT_DIFFERENCE);
+	}
+	if (!f[AUDIT_PORT_DIFFERENCE].num)
+		return;
+	puts("\nThe ports that differed: entries, and of these unreplied");
+	print_lines(in, AUDIT_PORT_DIFFERENCE);
+	/* The module does not list them all. */
+	if (f[AUDIT_PORTS_DIFFER].num > f[AUDIT_PORT_DIFFERENCE].num)
+		printf("  and %" PRIu64 " more\n",
+		       f[AUDIT_PORTS_DIFFER].num - f[AUDIT_PORT_DIFFERENCE].num);
+}
+
 static int report(const struct options *opt, struct span in, const struct field *f)
 {
 	bool differs = false;
 	char cell[CELL_MAX];
 	unsigned int i;
 
-	for (i = AUDIT_DIFFER; i <= AUDIT_LEFT; i++) {
+	for (i = AUDIT_DIFFER; i <= AUDIT_PORTS_LEFT; i++) {
 		if (!f[i].known) {
 			complain("%s/audit: %s is not known, so there is no result; try again",
 				 opt->proc_dir, keys[i].name);
@@ -67,14 +91,13 @@ static int report(const struct options *opt, struct span in, const struct field 
 		}
 		differs = differs || f[i].num;
 	}
-	print_verdict(f);
+	print_verdict(f, differs);
 	putchar('\n');
 	for (i = 0; i < AUDIT_DIFFERENCE; i++) {
 		format_number(opt, &f[i], cell);
 		printf("%-34s  %s\n", keys[i].label, cell);
 	}
-	if (f[AUDIT_DIFFERENCE].num)
-		print_differences(in);
+	print_differences(in, f);
 	return differs ? EXIT_DIFFERS : EXIT_OK;
 }
 
