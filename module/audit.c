@@ -33,25 +33,15 @@ struct audit_port {
 #define AUDIT_PORTS		(CTXSTAT_PORT_PROTOS * CTXSTAT_PORTS)
 #define AUDIT_PORTS_SHOWN	64
 
-/**
- * struct audit_seq - one audit
- * @found: by the walk
- * @before: counted before the walk
- * @ports: of all protocols and ports; while the audit runs only
- * @ports_differ: how many differed
- * @ports_left: how many differ still
- * @not_in_ports: entries for whose port there is no memory
- * @shown: the first of those that differed
- * @shown_at: which ports these are
- */
 struct audit_seq {
 	struct seq_net_private p;
 	unsigned long seen, counted, differ, healed, left;
-	u32 found[CTXSTAT_CELLS];
-	u32 before[CTXSTAT_CELLS];
-	struct audit_port *ports;
-	unsigned long ports_differ, ports_left, not_in_ports;
-	struct audit_port shown[AUDIT_PORTS_SHOWN];
+	u32 found[CTXSTAT_CELLS];	/* by the walk */
+	u32 before[CTXSTAT_CELLS];	/* counted before the walk */
+	struct audit_port *ports;	/* of all protocols, while the audit runs */
+	unsigned long ports_differ, ports_left;
+	unsigned long not_in_ports;	/* entries that there is no memory for */
+	struct audit_port shown[AUDIT_PORTS_SHOWN];	/* the first that differed */
 	unsigned long shown_at[AUDIT_PORTS_SHOWN];
 };
 

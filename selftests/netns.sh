@@ -79,11 +79,13 @@ zero() {
 		NR > 1 { for (i = 4; i <= 11; i++) if ($i) { print; bad = 1 } }
 		END { exit bad || NR < 2 }' &&
 		on "$1" awk '
-		/^(entries|peak_entries|created|adopted|destroyed|insert_failed|count) / {
+		/^(entries|peak_entries|created|adopted|destroyed|insert_failed|count|peak_rate|port_memory) / {
 			n++
 			if ($2) { print; bad = 1 }
 		}
-		END { exit bad || n != 7 }' $PROC/summary
+		END { exit bad || n != 9 }' $PROC/summary &&
+		on "$1" awk 'FNR > 1 && (FILENAME !~ /histograms/ || $4) { print; bad = 1 }
+			END { exit bad }' $PROC/ports $PROC/transitions $PROC/ends $PROC/histograms
 }
 
 begins_at_zero() { batch add 1 2 && track "${PREFIX}2" && zero "${PREFIX}1" && zero "${PREFIX}2"; }

@@ -2,7 +2,7 @@
 /*
  * The floor for any module that looks at packets where ctxstat does: the same
  * two hooks in every namespace, and nothing in them. With trace=1 also where it
- * looks at entries: ftrace callbacks when they are confirmed and freed.
+ * looks at entries: ftrace callbacks when they are confirmed, deleted and freed.
  */
 #include <linux/ftrace.h>
 #include <linux/module.h>
@@ -57,12 +57,11 @@ static void notrace empty_callback(unsigned long ip, unsigned long parent_ip,
 
 static bool trace;
 module_param(trace, bool, 0444);
-MODULE_PARM_DESC(trace, "also trace the confirming and the freeing of entries");
+MODULE_PARM_DESC(trace, "also trace the confirming, deleting and freeing of entries");
 
-static struct ftrace_ops empty_ops[] = {
-	{ .func = empty_callback, .flags = FTRACE_OPS_FL_PERMANENT },
-	{ .func = empty_callback, .flags = FTRACE_OPS_FL_PERMANENT },
-};
+#define EMPTY_OPS { .func = empty_callback, .flags = FTRACE_OPS_FL_PERMANENT }
+
+static struct ftrace_ops empty_ops[] = { EMPTY_OPS, EMPTY_OPS, EMPTY_OPS };
 
 static int __init empty_hook_trace(struct ftrace_ops *ops, void *function)
 {
@@ -82,10 +81,15 @@ static int __init empty_hook_init(void)
 		goto unhook;
 	err = empty_hook_trace(&empty_ops[1], nf_conntrack_free);
 	if (err)
-		goto untrace;
+		goto untrace_confirm;
+	err = empty_hook_trace(&empty_ops[2], nf_ct_delete);
+	if (err)
+		goto untrace_free;
 	return 0;
 
-untrace:
+untrace_free:
+	unregister_ftrace_function(&empty_ops[1]);
+untrace_confirm:
 	unregister_ftrace_function(&empty_ops[0]);
 unhook:
 	unregister_pernet_subsys(&empty_hook_net_ops);
@@ -95,6 +99,7 @@ unhook:
 static void __exit empty_hook_exit(void)
 {
 	if (trace) {
+		unregister_ftrace_function(&empty_ops[2]);
 		unregister_ftrace_function(&empty_ops[1]);
 		unregister_ftrace_function(&empty_ops[0]);
 	}

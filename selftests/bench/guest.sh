@@ -18,16 +18,40 @@ FEW=1000
 # shellcheck source=selftests/topology.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../topology.sh"
 
+# extensions 0|1: does conntrack keep accounts and timestamps of entries to come?
+extensions() {
+	on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_acct="$1" \
+		net.netfilter.nf_conntrack_timestamp="$1"
+}
+
 load() {
 	case $1 in
-	nothing) ;;
 	empty_hook) insmod "$empty_hook_ko" ;;
 	empty_hook+trace) insmod "$empty_hook_ko" trace=1 ;;
-	ctxstat) insmod "$ctxstat_ko" ;;
+	ctxstat*) insmod "$ctxstat_ko" ;;
+	esac
+	case $1 in
+	*+extensions) extensions 1 ;;
+	*+ports) use_all_ports ;;
 	esac
 }
 
-unload() { [ "$1" = nothing ] || rmmod "${1%+*}"; }
+unload() {
+	extensions 0
+	[ "${1%+*}" = nothing ] || rmmod "${1%+*}"
+}
+
+# Each of UDP once: they stay in ctxstat's table.
+use_all_ports() {
+	"$measure" ports "$CLIENT" "$GATEWAY" "$SERVER"
+	# shellcheck disable=SC2016 # for awk
+	on "$GATEWAY" awk '$1 == "udp" && $5 { n++ } END { exit n != 65536 }' /proc/net/ctxstat/ports || {
+		echo "guest.sh: ports does not show all ports" >&2
+		return 1
+	}
+}
+
+port_memory() { on "$GATEWAY" awk '$1 == "port_memory" { print $2 }' /proc/net/ctxstat/summary; }
 
 # results LOADED ROUND: of lines "name value"
 results() { awk -v loaded="$1" -v round="$2" '{ print loaded, round, $1, $2 }'; }
@@ -36,7 +60,7 @@ packets() {
 	echo "# round $2: $1"
 	load "$1"
 	"$measure" packets "$CLIENT" "$GATEWAY" "$SERVER" "$chunks" | results "$1" "$2"
-	[ "$1" != ctxstat ] || counted_all
+	[ "${1%+*}" != ctxstat ] || counted_all
 	unload "$1"
 }
 
@@ -88,6 +112,13 @@ table() {
 		return 1
 	}
 	on "$GATEWAY" "$measure" read /proc/net/ctxstat/states | results ctxstat "$1"
+	on "$GATEWAY" "$measure" read /proc/net/ctxstat/ports 20 | results few-ports "$1"
+	echo "few-ports $1 memory $(port_memory)"
+	echo "few-ports $1 ports $(on "$GATEWAY" awk 'END { print NR - 1 }' /proc/net/ctxstat/ports)"
+	echo "# all ports"
+	use_all_ports
+	on "$GATEWAY" "$measure" read /proc/net/ctxstat/ports 5 | results all-ports "$1"
+	echo "all-ports $1 memory $(port_memory)"
 	if [ "$1" = $FEW ]; then
 		on "$GATEWAY" "$measure" run cat /proc/net/ctxstat/states | results cat "$1"
 		on "$GATEWAY" "$measure" run sh -c 'conntrack -L 2>/dev/null | wc -l' | results conntrack-L "$1"
@@ -112,7 +143,8 @@ on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_udp_timeout=86400 \
 	net.netfilter.nf_conntrack_udp_timeout_stream=86400
 
 for round in warm-up $(seq "$rounds"); do
-	for loaded in nothing empty_hook empty_hook+trace ctxstat; do
+	for loaded in nothing nothing+extensions empty_hook empty_hook+trace \
+		ctxstat ctxstat+ports ctxstat+extensions; do
 		packets $loaded "$round"
 	done
 done

@@ -7,7 +7,8 @@
  *
  *   measure packets CLIENT GATEWAY SERVER [CHUNKS]
  *   measure fill CLIENT GATEWAY SERVER ENTRIES
- *   measure read FILE
+ *   measure ports CLIENT GATEWAY SERVER
+ *   measure read FILE [TIMES]
  *   measure run COMMAND [ARG...]
  *
  * stdout: "name value" per line.
@@ -614,15 +615,38 @@ static int fill(int argc, char *const argv[])
 	return 0;
 }
 
+/* A connection to each port of UDP, which ends. */
+static int use_ports(int argc, char *const argv[])
+{
+	unsigned long before;
+
+	if (argc != 3)
+		return -1;
+	sides_open(argv);
+	before = entries();
+	for (unsigned int port = 0; port < 65536; port++) {
+		struct connection c = { IPPROTO_UDP, FIRST_PORT, port };
+		struct life life;
+
+		build_life(&life, &c);
+		send_frames(&life, 1);
+		end_connection(&life);
+	}
+	require_no_error();
+	require_entries(before, "using all ports");
+	return 0;
+}
+
 /* Opened, read to its end, closed. */
 static int measure_read(int argc, char *const argv[])
 {
 	static char buffer[65536];
+	size_t times = argc > 1 ? strtoul(argv[1], NULL, 10) : 200;
 	double cost[200];
 
-	if (argc != 1)
+	if (argc < 1 || argc > 2 || !times || times > ARRAY_SIZE(cost))
 		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(cost); i++) {
+	for (size_t i = 0; i < times; i++) {
 		uint64_t start = __rdtsc();
 		int fd = open(argv[0], O_RDONLY | O_CLOEXEC);
 		ssize_t size;
@@ -636,7 +660,7 @@ static int measure_read(int argc, char *const argv[])
 		close(fd);
 		cost[i] = __rdtsc() - start;
 	}
-	printf("read %.0f\n", median(cost, ARRAY_SIZE(cost)));
+	printf("read %.0f\n", median(cost, times));
 	return 0;
 }
 
@@ -678,7 +702,8 @@ static const struct {
 } commands[] = {
 	{ "packets", "CLIENT GATEWAY SERVER [CHUNKS]", measure_packets_and_lives },
 	{ "fill", "CLIENT GATEWAY SERVER ENTRIES", fill },
-	{ "read", "FILE", measure_read },
+	{ "ports", "CLIENT GATEWAY SERVER", use_ports },
+	{ "read", "FILE [TIMES]", measure_read },
 	{ "run", "COMMAND [ARG...]", measure_run },
 };
 
