@@ -11,7 +11,8 @@
  * over (cells_left) in a quiet table without such entries is a fault of ours,
  * and is shown, not mended.
  */
-#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/vmalloc.h>
 #include <net/net_namespace.h>
@@ -45,6 +46,8 @@ struct audit_seq {
 	unsigned long shown_at[AUDIT_PORTS_SHOWN];
 };
 
+static DEFINE_MUTEX(audit_lock);
+
 static int audit_entry(struct nf_conn *ct, void *data)
 {
 	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
@@ -75,7 +78,7 @@ static void audit_count_ports(struct audit_seq *s, struct ctxstat_net *cn)
 	struct ctxstat_port sum;
 	unsigned long at;
 
-	for (at = 0; ctxstat_port_next(READ_ONCE(cn->ports), &at, &sum); at++) {
+	for (at = 0; ctxstat_port_next(&cn->ports, &at, &sum); at++) {
 		s->ports[at].entries = ctxstat_port_entries(&sum);
 		s->ports[at].unreplied = sum.unreplied;
 	}
@@ -92,6 +95,8 @@ static void audit_compare_ports(struct audit_seq *s, struct ctxstat_net *cn)
 	unsigned long at;
 
 	for (at = 0; at < AUDIT_PORTS; at++) {
+		if (!(at % 1024))
+			cond_resched();
 		if (!audit_port_differs(&s->ports[at]))
 			continue;
 		if (s->ports_differ < AUDIT_PORTS_SHOWN) {
@@ -102,8 +107,11 @@ static void audit_compare_ports(struct audit_seq *s, struct ctxstat_net *cn)
 	}
 
 	audit_count_ports(s, cn);
-	for (at = 0; at < AUDIT_PORTS; at++)
+	for (at = 0; at < AUDIT_PORTS; at++) {
+		if (!(at % 1024))
+			cond_resched();
 		s->ports_left += audit_port_differs(&s->ports[at]);
+	}
 }
 
 static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
@@ -114,7 +122,8 @@ static int audit_run(struct audit_seq *s, struct ctxstat_net *cn)
 	if (!sum)
 		return -ENOMEM;
 	memset_startat(s, 0, seen);
-	s->ports = vcalloc(AUDIT_PORTS, sizeof(*s->ports));
+	s->ports = __vmalloc(AUDIT_PORTS * sizeof(*s->ports),
+			     GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!s->ports) {
 		ctxstat_counters_free(sum);
 		return -ENOMEM;
@@ -167,7 +176,12 @@ static void *audit_start(struct seq_file *m, loff_t *pos)
 	int err;
 
 	if (!*pos) {
+		/* One at a time: each takes megabytes, and then waits for the others. */
+		err = mutex_lock_killable(&audit_lock);
+		if (err)
+			return ERR_PTR(err);
 		err = audit_run(s, ctxstat_net(seq_file_net(m)));
+		mutex_unlock(&audit_lock);
 		if (err)
 			return ERR_PTR(err);
 	}

@@ -78,6 +78,18 @@ const struct ctxstat_l4 ctxstat_l4[CTXSTAT_L4PROTOS] = {
 	[CTXSTAT_OTHER]	  = { "other",	 OTHER_ROW,   STATES(no_states) },
 };
 
+static const u8 l4proto_of_row[CTXSTAT_FAMILY_ROWS] = {
+	[TCP_ROW ... UDP_ROW - 1]	= CTXSTAT_TCP,
+	[UDP_ROW]			= CTXSTAT_UDP,
+	[UDPLITE_ROW]			= CTXSTAT_UDPLITE,
+	[ICMP_ROW]			= CTXSTAT_ICMP,
+	[ICMPV6_ROW]			= CTXSTAT_ICMPV6,
+	[SCTP_ROW ... DCCP_ROW - 1]	= CTXSTAT_SCTP,
+	[DCCP_ROW ... GRE_ROW - 1]	= CTXSTAT_DCCP,
+	[GRE_ROW]			= CTXSTAT_GRE,
+	[OTHER_ROW]			= CTXSTAT_OTHER,
+};
+
 /*
  * A protocol whose tracker this kernel lacks is tracked generically, like any
  * protocol unknown to conntrack, and counted as "other".
@@ -108,7 +120,11 @@ const u8 ctxstat_rows_of[256] = {
 	[IPPROTO_SCTP]	  = OTHER_ROW,
 #endif
 	OTHERS(IPPROTO_SCTP + 1, IPPROTO_UDPLITE - 1),
+#ifdef CONFIG_NF_CT_PROTO_UDPLITE
 	[IPPROTO_UDPLITE] = UDPLITE_ROW,
+#else
+	[IPPROTO_UDPLITE] = OTHER_ROW,
+#endif
 	OTHERS(IPPROTO_UDPLITE + 1, 255),
 };
 
@@ -119,12 +135,7 @@ const u8 ctxstat_rows_of[256] = {
 struct ctxstat_class ctxstat_class_of_row(unsigned int row)
 {
 	unsigned int in_family = row % CTXSTAT_FAMILY_ROWS;
-	unsigned int l4proto = 0;
-
-	while (in_family < ctxstat_l4[l4proto].first_row ||
-	       in_family >= ctxstat_l4[l4proto].first_row +
-			    ctxstat_l4[l4proto].nr_states)
-		l4proto++;
+	enum ctxstat_l4proto l4proto = l4proto_of_row[in_family];
 
 	return (struct ctxstat_class) {
 		.family = row / CTXSTAT_FAMILY_ROWS,

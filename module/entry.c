@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of one entry: what entry.h leaves to be done out of line. */
 #include <linux/ktime.h>
-#include <net/netfilter/nf_conntrack_acct.h>
 
 #include "compat.h"
 #include "entry.h"
@@ -121,11 +120,11 @@ static bool looks_answered(const struct nf_conn *ct, unsigned long tag, bool old
 
 	if (nf_ct_protonum(ct) != IPPROTO_TCP)
 		return ctxstat_tag_replied(tag);
-	if (state == TCP_CONNTRACK_ESTABLISHED)
+	/* it becomes ASSURED in ESTABLISHED only, which another packet may have left */
+	if (state == TCP_CONNTRACK_ESTABLISHED || tag & IPS_ASSURED)
 		return true;
-	return older && (tag & IPS_ASSURED ||
-			 (state > TCP_CONNTRACK_ESTABLISHED &&
-			  state <= TCP_CONNTRACK_TIME_WAIT));
+	return older && state > TCP_CONNTRACK_ESTABLISHED &&
+	       state <= TCP_CONNTRACK_TIME_WAIT;
 }
 
 /*
@@ -174,7 +173,8 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
 	unsigned long generation = READ_ONCE(ctxstat_generation);
 	struct ctxstat_net *cn = ctxstat_entry_net(ct);
-	bool changed = false;
+	struct ctxstat_port_leaf *leaf = NULL;
+	bool changed = false, tried = false;
 
 	if (generation == CTXSTAT_DISABLED)
 		return false;
@@ -189,8 +189,13 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 
 		if (ours)
 			new |= old & kept;
-		if (proto != CTXSTAT_PORT_PROTOS && !(new & CTXSTAT_IN_PORTS) &&
-		    ctxstat_port_make(cn, proto, ctxstat_port_of(ct)))
+		/* Once, and not for one that is about to end. */
+		if (proto != CTXSTAT_PORT_PROTOS && !tried &&
+		    !(new & (CTXSTAT_IN_PORTS | CTXSTAT_REASON_MASK)))
+			leaf = ctxstat_port_make(&cn->ports, proto,
+						 ctxstat_port_of(ct));
+		tried = true;
+		if (leaf)
 			new |= CTXSTAT_IN_PORTS;
 		if (looks_answered(ct, new, !ours && from == CTXSTAT_FROM_OLDER))
 			new |= CTXSTAT_ANSWERED;
@@ -203,7 +208,7 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 		if (!ours) {
 			event = ctxstat_event(row, from);
 			if (proto != CTXSTAT_PORT_PROTOS && !(new & CTXSTAT_IN_PORTS))
-				atomic_long_inc(&cn->port_overflow);
+				atomic_long_inc(&cn->ports.overflow);
 		} else {
 			cell = ctxstat_tag_cell(old);
 			if (row != ctxstat_tag_row(old))
@@ -220,41 +225,81 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 }
 
 /**
- * ctxstat_entry_end_extensions() - what conntrack knows of an entry that ends
- * @cn: the namespace
- * @ct: the entry, with accounting, or a timestamp, or both
- * @tag: its tag
- * @leaf: of its port; NULL if it is not counted there
+ * ctxstat_entry_changed_tcp() - the plain change of a tcp entry
+ * @ct: as for ctxstat_entry_changed()
  *
- * Context: RCU read section, or preemption off. What never got into the table is
- * not accounted, as conntrack does not report it, either.
+ * Unless the entry is being deleted. As in ctxstat_entry_update(), look again after
+ * a change of state.
  */
-void ctxstat_entry_end_extensions(struct ctxstat_net *cn,
-				  const struct nf_conn *ct, unsigned long tag,
-				  struct ctxstat_port_leaf *leaf)
+void notrace ctxstat_entry_changed_tcp(struct nf_conn *ct)
 {
-	const struct nf_conn_counter *counter;
-	struct ctxstat_port __percpu *percpu;
-	struct nf_conn_acct *acct;
-	unsigned int i;
+	/* pairs with the cmpxchg below: at least the state it was made of */
+	unsigned long old = smp_load_acquire(&ct->status);
+	unsigned long new = old ^ (unsigned long)(u8)(old ^ old >>
+			    CTXSTAT_TAG_MIRROR) << CTXSTAT_TAG_MIRROR;
+	unsigned long state = READ_ONCE(ct->proto.tcp.state);
+	/* with the reason, if there is one: out of range then */
+	unsigned long was = old >> CTXSTAT_TAG_STATE;
+	unsigned long row = ctxstat_tag_row(old);
+	struct ctxstat_counters __percpu *counters;
+	struct ctxstat_net *cn;
 
-	if (!ct->tuplehash[IP_CT_DIR_ORIGINAL].hnnode.pprev)
-		return;
+	if (unlikely((old & (CTXSTAT_GENERATION_MASK | CTXSTAT_CONFIRMED)) !=
+		     data_race(ctxstat_plain)))
+		goto slow;
+	if (unlikely(was >= CTXSTAT_MAX_STATES || state >= CTXSTAT_MAX_STATES))
+		goto slow;
+	row += state - was;
+	new += (state - was) * (BIT_ULL(CTXSTAT_TAG_STATE) |
+				BIT_ULL(CTXSTAT_TAG_ROW));
+	/* as in looks_answered() */
+	if (state == TCP_CONNTRACK_ESTABLISHED || old & IPS_ASSURED)
+		new |= CTXSTAT_ANSWERED;
 
-	acct = nf_conn_acct_find(ct);
-	if (acct && leaf) {
-		counter = acct->counter;
-		percpu = READ_ONCE(leaf->percpu);
-		i = ctxstat_port_of(ct) % CTXSTAT_LEAF_PORTS;
-		ctxstat_port_add(leaf, percpu, i, packets,
-				 atomic64_read(&counter[0].packets) +
-				 atomic64_read(&counter[1].packets));
-		ctxstat_port_add(leaf, percpu, i, bytes,
-				 atomic64_read(&counter[0].bytes) +
-				 atomic64_read(&counter[1].bytes));
+	cn = ctxstat_entry_net(ct);
+	counters = ctxstat_net_percpu(cn);
+	if (unlikely(!counters))
+		goto slow;
+	if (unlikely(!try_cmpxchg(&ct->status, &old, new)))
+		goto slow;
+	this_cpu_dec(counters->live[ctxstat_tag_cell(old)]);
+	this_cpu_inc(counters->live[ctxstat_cell(row, ctxstat_tag_flags(new))]);
+	if (was != state)
+		this_cpu_inc(counters->events[ctxstat_event(row,
+						CTXSTAT_FROM_STATE + was)]);
+	if ((old ^ new) & (CTXSTAT_REPLIED | CTXSTAT_ANSWERED)) {
+		if (new & CTXSTAT_IN_PORTS)
+			ctxstat_entry_answered(cn, ct, old, new, true);
+		if (unlikely(ctxstat_has_timestamp(ct)))
+			ctxstat_histogram_change(cn, ct, old, new);
 	}
-	if (ctxstat_has_timestamp(ct))
-		ctxstat_histogram_end(cn, ct, tag);
+	if (likely(READ_ONCE(ct->proto.tcp.state) == state &&
+		   new & CTXSTAT_IN_PORTS))
+		return;
+slow:
+	ctxstat_entry_check(ct);
+}
+
+/**
+ * ctxstat_entry_changed_timed() - the flags of an entry with a timestamp changed
+ * @ct: as for ctxstat_entry_changed()
+ * @old: its tag before
+ * @new: its tag now
+ */
+void notrace ctxstat_entry_changed_timed(struct nf_conn *ct, unsigned long old,
+					 unsigned long new)
+{
+	if ((old ^ new) & CTXSTAT_REPLIED)
+		ctxstat_histogram_change(ctxstat_entry_net(ct), ct, old, new);
+}
+
+/**
+ * ctxstat_entry_end_full() - un-count an entry, in whatever case
+ * @ct: as for ctxstat_entry_end()
+ */
+void notrace ctxstat_entry_end_full(const struct nf_conn *ct)
+{
+	ctxstat_entry_end(ct, true);
 }
 
 /**

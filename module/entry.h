@@ -20,6 +20,7 @@
 #include <linux/preempt.h>
 #include <linux/socket.h>
 #include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_acct.h>
 
 #include "class.h"
 #include "counters.h"
@@ -38,9 +39,11 @@ unsigned int ctxstat_entry_cell(const struct nf_conn *ct);
 /* The slow paths. Context: RCU read section, or preemption off. */
 bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from);
 void ctxstat_entry_check(struct nf_conn *ct);
-void ctxstat_entry_end_extensions(struct ctxstat_net *cn,
-				  const struct nf_conn *ct, unsigned long tag,
-				  struct ctxstat_port_leaf *leaf);
+void ctxstat_entry_changed_tcp(struct nf_conn *ct);
+void ctxstat_entry_changed_timed(struct nf_conn *ct, unsigned long old,
+				 unsigned long new);
+/* Context: any in which conntrack runs. */
+void ctxstat_entry_end_full(const struct nf_conn *ct);
 
 /* Context: RCU read section, or preemption off. */
 static __always_inline struct ctxstat_net *
@@ -73,41 +76,38 @@ static __always_inline void ctxstat_entry_count(struct ctxstat_net *cn,
 		this_cpu_inc(counters->events[event]);
 }
 
-/* The leaf of an entry whose protocol has ports; NULL if it has not been made. */
+/* The leaf of an entry's port; NULL if it has none, or it has not been made. */
 static __always_inline struct ctxstat_port_leaf *
 ctxstat_entry_leaf(const struct ctxstat_net *cn, const struct nf_conn *ct)
 {
-	return ctxstat_port_find(READ_ONCE(cn->ports),
+	return ctxstat_port_find(&cn->ports,
 				 ctxstat_port_protos[nf_ct_protonum(ct)],
 				 ctxstat_port_of(ct));
 }
 
 /*
- * The tag of an entry has changed from @old to @new, and it is not new: was that
- * the first reply, or the answer? In a dying namespace there is no leaf.
+ * The table of ports: the tag of an entry has changed from @old to @new, and it is
+ * not new. Was that the first reply, or the answer? In a dying namespace there is
+ * no leaf.
  */
 static __always_inline void ctxstat_entry_answered(struct ctxstat_net *cn,
 						   const struct nf_conn *ct,
 						   unsigned long old,
-						   unsigned long new)
+						   unsigned long new, bool tcp)
 {
+	long replied = ctxstat_tag_replied(new) - ctxstat_tag_replied(old);
+	long answered = ctxstat_tag_answered(new) - ctxstat_tag_answered(old);
 	struct ctxstat_port_leaf *leaf;
 
-	if (!((old ^ new) & (CTXSTAT_REPLIED | CTXSTAT_ANSWERED)))
+	leaf = ctxstat_entry_leaf(cn, ct);
+	if (unlikely(!leaf))
 		return;
-	if (new & CTXSTAT_IN_PORTS) {
-		leaf = ctxstat_entry_leaf(cn, ct);
-		if (leaf)
-			ctxstat_port_count(leaf, ctxstat_port_of(ct),
-				(struct ctxstat_port_change) {
-					.answered = ctxstat_tag_answered(new) -
-						    ctxstat_tag_answered(old),
-					.unreplied = ctxstat_tag_replied(old) -
-						     ctxstat_tag_replied(new),
-				});
-	}
-	if (unlikely(ctxstat_has_timestamp(ct)))
-		ctxstat_histogram_change(cn, ct, old, new);
+	/* other protocols are answered when they are replied to */
+	ctxstat_port_count(leaf, ctxstat_port_of(ct),
+		(struct ctxstat_port_change) {
+			.answered = tcp ? answered : replied,
+			.unreplied = -replied,
+		});
 }
 
 /**
@@ -120,11 +120,10 @@ static __always_inline void ctxstat_entry_begin(struct nf_conn *ct)
 {
 	unsigned long generation = READ_ONCE(ctxstat_generation);
 	unsigned long row = ctxstat_rows_of[nf_ct_protonum(ct)];
-	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
 	/* Without a tag; if it has one, a clone of its packet came first. */
 	unsigned long old = (u32)data_race(ct->status), new;
 	struct ctxstat_counters __percpu *counters;
-	struct ctxstat_port_leaf *leaf = NULL;
+	struct ctxstat_port_leaf *leaf;
 	unsigned long mirror = (u8)old;
 	struct ctxstat_net *cn;
 
@@ -136,7 +135,7 @@ static __always_inline void ctxstat_entry_begin(struct nf_conn *ct)
 	new = old | generation | mirror << CTXSTAT_TAG_MIRROR;
 
 	/* Only through ctnetlink, or when picked up, an entry begins answered. */
-	if (unlikely(old & IPS_SEEN_REPLY))
+	if (unlikely(old & (IPS_SEEN_REPLY | IPS_ASSURED)))
 		goto slow;
 	if (row & CTXSTAT_HAS_STATES) {
 		unsigned long state = READ_ONCE(ct->proto.tcp.state);
@@ -155,13 +154,11 @@ static __always_inline void ctxstat_entry_begin(struct nf_conn *ct)
 	counters = ctxstat_net_percpu(cn);
 	if (unlikely(!counters))
 		goto slow;
-	if (proto != CTXSTAT_PORT_PROTOS) {
-		leaf = ctxstat_port_find(READ_ONCE(cn->ports), proto,
-					 ctxstat_port_of(ct));
-		if (unlikely(!leaf))
-			goto slow;
+	leaf = ctxstat_entry_leaf(cn, ct);
+	if (likely(leaf))
 		new |= CTXSTAT_IN_PORTS;
-	}
+	else if (ctxstat_port_protos[nf_ct_protonum(ct)] != CTXSTAT_PORT_PROTOS)
+		goto slow;
 	if (unlikely(!try_cmpxchg(&ct->status, &old, new)))
 		goto slow;
 	this_cpu_inc(counters->live[ctxstat_cell(row, ctxstat_tag_flags(new))]);
@@ -181,43 +178,32 @@ slow:
  *
  * Context: RCU read section, or preemption off.
  *
- * The plain cases are that only flags have changed, such as with the first reply,
- * or that tcp's state has, and the entry is not being deleted. Flags are in the
- * word that the cmpxchg compares; for the state, look again afterwards, as
- * ctxstat_entry_update() does. sctp and dccp, whose mirror lacks CONFIRMED, do not
- * take this path.
+ * The plain cases are here, that only flags have changed, such as with the first
+ * reply, and in ctxstat_entry_changed_tcp(), that tcp's state has. Flags are in the
+ * word that the cmpxchg compares, and who changes the state meanwhile sees that
+ * the tag lacks it: there is no need to look again. sctp and dccp, whose mirror
+ * lacks CONFIRMED, do not take these paths.
+ *
+ * Whatever is called here comes last, so that no register has to be saved.
  */
 static __always_inline void ctxstat_entry_changed(struct nf_conn *ct)
 {
-	/* pairs with the cmpxchg below: at least the state it was made of */
-	unsigned long old = smp_load_acquire(&ct->status);
+	unsigned long old = READ_ONCE(ct->status);
 	unsigned long new = old ^ (unsigned long)(u8)(old ^ old >>
 			    CTXSTAT_TAG_MIRROR) << CTXSTAT_TAG_MIRROR;
-	unsigned long state = READ_ONCE(ct->proto.tcp.state);
-	/* with the reason, if there is one: out of range then */
-	unsigned long was = old >> CTXSTAT_TAG_STATE;
-	unsigned long row = ctxstat_tag_row(old);
 	struct ctxstat_counters __percpu *counters;
 	struct ctxstat_net *cn;
+	u32 __percpu *cells;
 
-	/* ours, confirmed, and of a protocol whose state is in tcp's byte or none */
-	if (unlikely((old & (CTXSTAT_GENERATION_MASK | CTXSTAT_CONFIRMED)) !=
-		     data_race(ctxstat_plain)))
-		goto slow;
-	if (was != state) {
-		if (unlikely(nf_ct_protonum(ct) != IPPROTO_TCP ||
-			     was >= CTXSTAT_MAX_STATES ||
-			     state >= CTXSTAT_MAX_STATES))
-			goto slow;
-		row += state - was;
-		new += (state - was) * (BIT_ULL(CTXSTAT_TAG_STATE) |
-					BIT_ULL(CTXSTAT_TAG_ROW));
-		if (state == TCP_CONNTRACK_ESTABLISHED)
-			new |= CTXSTAT_ANSWERED;
-	} else if (nf_ct_protonum(ct) != IPPROTO_TCP) {
-		new |= (unsigned long)ctxstat_tag_replied(new) <<
-		       CTXSTAT_TAG_ANSWERED;
+	if (nf_ct_protonum(ct) == IPPROTO_TCP) {
+		ctxstat_entry_changed_tcp(ct);
+		return;
 	}
+	/* ours, confirmed, of a protocol that has no state, and not being deleted */
+	if (unlikely((old & (CTXSTAT_GENERATION_MASK | CTXSTAT_CONFIRMED)) !=
+		     data_race(ctxstat_plain) || old >> CTXSTAT_TAG_STATE))
+		goto slow;
+	new |= (unsigned long)ctxstat_tag_replied(new) << CTXSTAT_TAG_ANSWERED;
 
 	cn = ctxstat_entry_net(ct);
 	counters = ctxstat_net_percpu(cn);
@@ -225,14 +211,18 @@ static __always_inline void ctxstat_entry_changed(struct nf_conn *ct)
 		goto slow;
 	if (unlikely(!try_cmpxchg(&ct->status, &old, new)))
 		goto slow;
-	this_cpu_dec(counters->live[ctxstat_tag_cell(old)]);
-	this_cpu_inc(counters->live[ctxstat_cell(row, ctxstat_tag_flags(new))]);
-	ctxstat_entry_answered(cn, ct, old, new);
-	if (was == state)
-		return;
-	this_cpu_inc(counters->events[ctxstat_event(row, CTXSTAT_FROM_STATE + was)]);
-	if (likely(READ_ONCE(ct->proto.tcp.state) == state))
-		return;
+	cells = &counters->live[ctxstat_cell(ctxstat_tag_row(old), 0)];
+	this_cpu_dec(cells[ctxstat_tag_flags(old)]);
+	this_cpu_inc(cells[ctxstat_tag_flags(new)]);
+	if (new & CTXSTAT_IN_PORTS)
+		ctxstat_entry_answered(cn, ct, old, new, false);
+	if (unlikely(ctxstat_has_timestamp(ct)))
+		ctxstat_entry_changed_timed(ct, old, new);
+	/* there was no memory for its port; there may be now */
+	if (unlikely(!(new & CTXSTAT_IN_PORTS)) &&
+	    ctxstat_port_protos[nf_ct_protonum(ct)] != CTXSTAT_PORT_PROTOS)
+		goto slow;
+	return;
 
 slow:
 	ctxstat_entry_check(ct);
@@ -260,19 +250,48 @@ static __always_inline void ctxstat_entry_delete(struct nf_conn *ct,
 			      old | (unsigned long)reason << CTXSTAT_TAG_REASON));
 }
 
+/*
+ * Packets and bytes of an entry that ends. What never got into the table has none, as
+ * conntrack does not report it, either.
+ */
+static inline void ctxstat_entry_account(const struct nf_conn *ct,
+					 struct ctxstat_port_leaf *leaf)
+{
+	const struct nf_conn_acct *acct = nf_conn_acct_find(ct);
+	const struct nf_conn_counter *counter;
+	struct ctxstat_port __percpu *percpu;
+	unsigned long offset;
+
+	if (!acct || !leaf)
+		return;
+	counter = acct->counter;
+	percpu = READ_ONCE(leaf->percpu);
+	offset = ctxstat_port_offset(ctxstat_port_of(ct));
+	ctxstat_port_add(leaf, percpu, offset, packets,
+			 atomic64_read(&counter[0].packets) +
+			 atomic64_read(&counter[1].packets));
+	ctxstat_port_add(leaf, percpu, offset, bytes,
+			 atomic64_read(&counter[0].bytes) +
+			 atomic64_read(&counter[1].bytes));
+}
+
 /**
  * ctxstat_entry_end() - un-count an entry
  * @ct: an entry about to be given back to its slab cache: nobody else has it
+ * @full: it may have accounts or a timestamp, or its namespace no per-CPU
+ *	counters; if it turns out so without @full, ctxstat_entry_end_full() takes
+ *	over, before anything has been counted
  *
  * Context: any in which conntrack runs.
  */
-static __always_inline void ctxstat_entry_end(const struct nf_conn *ct)
+static __always_inline void ctxstat_entry_end(const struct nf_conn *ct, bool full)
 {
-	unsigned long status = READ_ONCE(ct->status);
-	unsigned long row = ctxstat_tag_row(status);
+	unsigned long tag = READ_ONCE(ct->status);
+	unsigned long row = ctxstat_tag_row(tag);
+	long answered = ctxstat_tag_answered(tag);
 	unsigned long event = ctxstat_event(row, CTXSTAT_ENDED +
-					    ctxstat_tag_reason(status));
-	long answered = ctxstat_tag_answered(status);
+					    ctxstat_tag_reason(tag));
+	struct ctxstat_counters __percpu *counters;
 	struct ctxstat_port_leaf *leaf = NULL;
 	struct ctxstat_net *cn;
 
@@ -280,6 +299,11 @@ static __always_inline void ctxstat_entry_end(const struct nf_conn *ct)
 		      CTXSTAT_GENERATION_BYTE_MASK) !=
 		     data_race(ctxstat_generation_byte))) {
 		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_FREE);
+		return;
+	}
+	if (!full && unlikely(nf_ct_ext_exist(ct, NF_CT_EXT_ACCT) ||
+			      ctxstat_has_timestamp(ct))) {
+		ctxstat_entry_end_full(ct);
 		return;
 	}
 
@@ -290,19 +314,31 @@ static __always_inline void ctxstat_entry_end(const struct nf_conn *ct)
 	/* Freed in the context of a task there need be no RCU read section. */
 	preempt_disable_notrace();
 	cn = ctxstat_entry_net(ct);
-	ctxstat_entry_count(cn, ctxstat_tag_cell(status), -1, event);
-	if (status & CTXSTAT_IN_PORTS)
+	counters = ctxstat_net_percpu(cn);
+	if (full) {
+		ctxstat_entry_count(cn, ctxstat_tag_cell(tag), -1, event);
+	} else if (unlikely(!counters)) {
+		preempt_enable_notrace();
+		ctxstat_entry_end_full(ct);
+		return;
+	} else {
+		this_cpu_dec(counters->live[ctxstat_tag_cell(tag)]);
+		this_cpu_inc(counters->events[event]);
+	}
+	if (tag & CTXSTAT_IN_PORTS)
 		leaf = ctxstat_entry_leaf(cn, ct);
 	if (leaf)
 		ctxstat_port_count(leaf, ctxstat_port_of(ct),
 			(struct ctxstat_port_change) {
-				.unreplied = ctxstat_tag_replied(status) - 1,
+				.unreplied = ctxstat_tag_replied(tag) - 1,
 				.closed = answered,
 				.failed = 1 - answered,
 			});
-	if (unlikely(nf_ct_ext_exist(ct, NF_CT_EXT_ACCT) ||
-		     ctxstat_has_timestamp(ct)))
-		ctxstat_entry_end_extensions(cn, ct, status, leaf);
+	if (full && ct->tuplehash[IP_CT_DIR_ORIGINAL].hnnode.pprev) {
+		ctxstat_entry_account(ct, leaf);
+		if (ctxstat_has_timestamp(ct))
+			ctxstat_histogram_end(cn, ct, tag);
+	}
 	preempt_enable_notrace();
 }
 

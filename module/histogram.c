@@ -16,7 +16,7 @@ const char *const ctxstat_histogram_names[CTXSTAT_HISTOGRAMS] = {
 };
 
 /* The first bucket whose bound, in @unit, is not below @ns. */
-static unsigned int bucket_of(u64 ns, u64 unit)
+static __always_inline unsigned int bucket_of(u64 ns, u64 unit)
 {
 	unsigned int i = ns <= unit ? 0 : fls64((ns - 1) / unit);
 

@@ -33,6 +33,7 @@ static int __net_init ctxstat_net_init(struct net *net)
 	cn->net = net;
 	cn->tick = ktime_get_boottime_ns();
 	ctxstat_peaks_init(&cn->peak);
+	ctxstat_ports_setup(&cn->ports, net_eq(net, &init_net));
 	cn->shared = ctxstat_counters_alloc();
 	if (!cn->shared)
 		return -ENOMEM;
@@ -76,7 +77,7 @@ static void __net_exit ctxstat_net_pre_exit(struct net *net)
 	cn->dead_shared = cn->shared;
 	WRITE_ONCE(cn->percpu, NULL);
 	WRITE_ONCE(cn->shared, NULL);
-	cn->dead_ports = xchg(&cn->ports, &ctxstat_ports_dead);
+	ctxstat_ports_detach(&cn->ports, &cn->dead_ports);
 }
 
 static void add_blocks(struct ctxstat_counters *sum, struct ctxstat_net *cn)
@@ -119,7 +120,7 @@ static void __net_exit ctxstat_net_exit(struct net *net)
 		bequeath(cn);
 	free_percpu(cn->dead_percpu);
 	ctxstat_counters_free(cn->dead_shared);
-	ctxstat_ports_free(cn->dead_ports);
+	ctxstat_ports_release(&cn->dead_ports);
 }
 
 static struct pernet_operations ctxstat_net_ops = {

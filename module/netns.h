@@ -19,11 +19,8 @@
  * @dead_shared: @shared, between being detached and being freed
  * @net: the namespace
  * @list: in the list of all namespaces, under its mutex
- * @ports: table of ports; NULL until the first entry with a port, and
- *	ctxstat_ports_dead once the namespace dies
- * @dead_ports: @ports, between being detached and being freed
- * @port_memory: bytes in use by @ports
- * @port_overflow: times that an entry could not be counted there
+ * @ports: table of ports; nothing can be added to it once the namespace dies
+ * @dead_ports: what was in @ports, between being detached and being freed
  * @peak: highest values seen
  * @events: number of events at the last tick
  * @created: entries ever created, at the last tick
@@ -39,8 +36,7 @@ struct ctxstat_net {
 	struct ctxstat_counters *dead_shared;
 	struct net *net;
 	struct list_head list;
-	struct ctxstat_port_root *ports, *dead_ports;
-	atomic_long_t port_memory, port_overflow;
+	struct ctxstat_ports ports, dead_ports;
 	struct ctxstat_peaks peak;
 	unsigned long events, created;
 	u64 tick;

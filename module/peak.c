@@ -95,7 +95,7 @@ static void ticker_visit(struct ctxstat_net *cn)
 
 	ctxstat_counters_sum(ticker_sum, cn);
 	ctxstat_peaks_update(cn, ticker_sum);
-	ctxstat_ports_tick(cn);
+	ctxstat_ports_tick(&cn->ports);
 	if (cn->percpu)
 		return;
 

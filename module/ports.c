@@ -10,17 +10,24 @@
 #include "class.h"
 #include "compat.h"
 #include "counters.h"
-#include "netns.h"
 #include "ports.h"
 
 static unsigned int port_memory = 32768;
 module_param(port_memory, uint, 0444);
 MODULE_PARM_DESC(port_memory, "most memory for the port tables of all namespaces, in KiB per possible CPU and once for all (default 32768)");
 
-struct ctxstat_port_root ctxstat_ports_dead;
+/* What has not been made, and what is not to be made any more. */
+static struct ctxstat_port_node no_node;
+static struct ctxstat_port_root no_root = {
+	.nodes = { [0 ... CTXSTAT_ROOT_NODES - 1] = &no_node },
+};
+static struct ctxstat_port_root dead_root = {
+	.nodes = { [0 ... CTXSTAT_ROOT_NODES - 1] = &no_node },
+};
 
 static struct kmem_cache *leaf_cache;
-static atomic_long_t memory_used;
+/* By all namespaces, and by all but the initial one. */
+static atomic_long_t memory_used, memory_others;
 
 #define NO_PORTS(from, to) [from ... to] = CTXSTAT_PORT_PROTOS
 
@@ -42,7 +49,11 @@ const u8 ctxstat_port_protos[256] = {
 	[IPPROTO_SCTP]	  = CTXSTAT_PORT_PROTOS,
 #endif
 	NO_PORTS(IPPROTO_SCTP + 1, IPPROTO_UDPLITE - 1),
+#ifdef CONFIG_NF_CT_PROTO_UDPLITE
 	[IPPROTO_UDPLITE] = CTXSTAT_PORT_UDPLITE,
+#else
+	[IPPROTO_UDPLITE] = CTXSTAT_PORT_PROTOS,
+#endif
 	NO_PORTS(IPPROTO_UDPLITE + 1, 255),
 };
 
@@ -54,95 +65,161 @@ static const u8 port_l4protos[CTXSTAT_PORT_PROTOS] = {
 	[CTXSTAT_PORT_DCCP]    = CTXSTAT_DCCP,
 };
 
-/**
- * ctxstat_ports_max_memory() - the bound for all namespaces together, in bytes
- */
-unsigned long ctxstat_ports_max_memory(void)
+static long max_memory(void)
 {
-	return 1024UL * port_memory * (num_possible_cpus() + 1);
+	return 1024L * port_memory * (num_possible_cpus() + 1);
 }
 
-static bool charge(struct ctxstat_net *cn, long bytes)
+/**
+ * ctxstat_ports_max_memory() - what a table and others may take together, in bytes
+ * @ports: the table
+ *
+ * All others together get half of it, so that those who can make namespaces of their
+ * own cannot take it from the initial one.
+ */
+unsigned long ctxstat_ports_max_memory(const struct ctxstat_ports *ports)
 {
-	if (atomic_long_add_return(bytes, &memory_used) >
-	    (long)ctxstat_ports_max_memory()) {
-		atomic_long_sub(bytes, &memory_used);
-		return false;
-	}
-	atomic_long_add(bytes, &cn->port_memory);
+	return ports->initial ? max_memory() : max_memory() / 2;
+}
+
+/* All or nothing, so that nobody is refused because of one who is. */
+static bool add_below(atomic_long_t *used, long bytes, long max)
+{
+	long old = atomic_long_read(used);
+
+	do {
+		if (old + bytes > max)
+			return false;
+	} while (!atomic_long_try_cmpxchg(used, &old, old + bytes));
 	return true;
 }
 
-static void uncharge(struct ctxstat_net *cn, long bytes)
+static bool charge(struct ctxstat_ports *ports, long bytes)
 {
+	if (!ports->initial &&
+	    !add_below(&memory_others, bytes, max_memory() / 2))
+		return false;
+	if (!add_below(&memory_used, bytes, max_memory())) {
+		if (!ports->initial)
+			atomic_long_sub(bytes, &memory_others);
+		return false;
+	}
+	atomic_long_add(bytes, &ports->memory);
+	return true;
+}
+
+static void uncharge(struct ctxstat_ports *ports, long bytes)
+{
+	if (!ports->initial)
+		atomic_long_sub(bytes, &memory_others);
 	atomic_long_sub(bytes, &memory_used);
-	atomic_long_sub(bytes, &cn->port_memory);
+	atomic_long_sub(bytes, &ports->memory);
 }
 
 /*
- * What *@where points to, made if it is not there yet: a leaf, or @size bytes.
- * Whoever comes first makes it for all. A dying namespace has nowhere to put it:
- * its root is read-only, and full of NULLs.
- *
  * Statistics are not worth the reserves that are kept for who cannot wait, nor a
  * warning. With PREEMPT_RT memory cannot be had with preemption off, as it is when
  * another tracer is on the same function.
  */
-static void *make(struct ctxstat_net *cn, void **where, size_t size)
+static void *get_zeroed(struct ctxstat_ports *ports, struct kmem_cache *cache,
+			size_t size)
 {
 	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN | __GFP_ZERO;
-	const bool leaf = size == sizeof(struct ctxstat_port_leaf);
-	void *new, *old = READ_ONCE(*where);
+	void *new;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !preemptible())
+		return NULL;
+	if (!charge(ports, size))
+		return NULL;
+	new = cache ? kmem_cache_alloc(cache, gfp) : kmalloc(size, gfp);
+	if (!new)
+		uncharge(ports, size);
+	return new;
+}
+
+/*
+ * Whoever comes first makes it for all. The cmpxchg's release: who finds it finds
+ * it initialised.
+ */
+static struct ctxstat_port_root *make_root(struct ctxstat_ports *ports,
+					   struct ctxstat_port_root **where)
+{
+	struct ctxstat_port_root *old = READ_ONCE(*where), *new;
+	size_t i;
+
+	if (old != &no_root)
+		return old;
+	new = get_zeroed(ports, NULL, sizeof(*new));
+	if (!new)
+		return NULL;
+	for (i = 0; i < CTXSTAT_ROOT_NODES; i++)
+		new->nodes[i] = &no_node;
+	old = cmpxchg(where, &no_root, new);
+	if (old == &no_root)
+		return new;
+	kfree(new);
+	uncharge(ports, sizeof(*new));
+	return old;
+}
+
+static struct ctxstat_port_node *make_node(struct ctxstat_ports *ports,
+					   struct ctxstat_port_node **where)
+{
+	struct ctxstat_port_node *old = READ_ONCE(*where), *new;
+
+	if (old != &no_node)
+		return old;
+	new = get_zeroed(ports, NULL, sizeof(*new));
+	if (!new)
+		return NULL;
+	old = cmpxchg(where, &no_node, new);
+	if (old == &no_node)
+		return new;
+	kfree(new);
+	uncharge(ports, sizeof(*new));
+	return old;
+}
+
+static struct ctxstat_port_leaf *make_leaf(struct ctxstat_ports *ports,
+					   struct ctxstat_port_leaf **where)
+{
+	struct ctxstat_port_leaf *old = READ_ONCE(*where), *new;
 
 	if (old)
 		return old;
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !preemptible())
+	new = get_zeroed(ports, leaf_cache, sizeof(*new));
+	if (!new)
 		return NULL;
-	if (!charge(cn, size))
-		return NULL;
-	new = leaf ? kmem_cache_alloc(leaf_cache, gfp) : kmalloc(size, gfp);
-	if (!new) {
-		uncharge(cn, size);
-		return NULL;
-	}
-	/* the release: who finds it finds it zeroed */
 	old = cmpxchg(where, NULL, new);
 	if (!old)
 		return new;
-	if (leaf)
-		kmem_cache_free(leaf_cache, new);
-	else
-		kfree(new);
-	uncharge(cn, size);
+	kmem_cache_free(leaf_cache, new);
+	uncharge(ports, sizeof(*new));
 	return old;
 }
 
 /**
  * ctxstat_port_make() - the leaf of a port, made if it is not there yet
- * @cn: the namespace
+ * @ports: of the namespace
  * @proto: which must have ports
  * @port: in host byte order
  *
  * Context: RCU read section, or preemption off; any in which conntrack runs.
- * Return: the leaf, or NULL.
+ * Return: the leaf; NULL if there is no memory, or the namespace is dying.
  */
-struct ctxstat_port_leaf *ctxstat_port_make(struct ctxstat_net *cn,
-					    unsigned long proto,
-					    unsigned long port)
+struct ctxstat_port_leaf *ctxstat_port_make(struct ctxstat_ports *ports,
+					    unsigned long proto, u16 port)
 {
 	struct ctxstat_port_root *root;
 	struct ctxstat_port_node *node;
-	void **where;
 
-	root = make(cn, (void **)&cn->ports, sizeof(*root));
-	if (!root || root == &ctxstat_ports_dead)
+	root = make_root(ports, &ports->roots[proto]);
+	if (!root || root == &dead_root)
 		return NULL;
-	where = (void **)&root->nodes[proto * CTXSTAT_ROOT_NODES + (port >> 10)];
-	node = make(cn, where, sizeof(*node));
+	node = make_node(ports, &root->nodes[port >> 8]);
 	if (!node)
 		return NULL;
-	where = (void **)&node->leaves[port >> 4 & (CTXSTAT_NODE_LEAVES - 1)];
-	return make(cn, where, sizeof(struct ctxstat_port_leaf));
+	return make_leaf(ports, &node->leaves[port >> 4 & (CTXSTAT_NODE_LEAVES - 1)]);
 }
 
 static size_t percpu_size(void)
@@ -151,98 +228,135 @@ static size_t percpu_size(void)
 }
 
 /* If there is no memory, the leaf goes on being shared. */
-static void leaf_make_percpu(struct ctxstat_net *cn,
+static void leaf_make_percpu(struct ctxstat_ports *ports,
 			     struct ctxstat_port_leaf *leaf)
 {
 	size_t all = percpu_size() * num_possible_cpus();
 	struct ctxstat_port __percpu *percpu;
 
-	if (!charge(cn, all))
+	if (!charge(ports, all))
 		return;
 	percpu = __alloc_percpu_gfp(percpu_size(), SMP_CACHE_BYTES,
 				    GFP_KERNEL | __GFP_NOWARN);
 	if (!percpu) {
-		uncharge(cn, all);
+		uncharge(ports, all);
 		return;
 	}
 	/* pairs with ctxstat_port_count(), by address dependency */
 	smp_store_release(&leaf->percpu, percpu);
 }
 
-static void for_each_leaf(const struct ctxstat_port_root *root,
-			  void (*visit)(struct ctxstat_port_leaf *leaf, void *data),
-			  void *data)
+static void for_each_leaf(struct ctxstat_ports *ports,
+			  void (*visit)(struct ctxstat_ports *ports,
+					struct ctxstat_port_leaf *leaf))
 {
-	size_t i, j;
+	size_t proto, i, j;
 
-	for (i = 0; i < ARRAY_SIZE(root->nodes); i++) {
-		struct ctxstat_port_node *node = READ_ONCE(root->nodes[i]);
+	for (proto = 0; proto < CTXSTAT_PORT_PROTOS; proto++) {
+		struct ctxstat_port_root *root = READ_ONCE(ports->roots[proto]);
 
-		if (!node)
+		if (root == &no_root)
 			continue;
-		for (j = 0; j < CTXSTAT_NODE_LEAVES; j++) {
-			struct ctxstat_port_leaf *leaf = READ_ONCE(node->leaves[j]);
+		for (i = 0; i < CTXSTAT_ROOT_NODES; i++) {
+			struct ctxstat_port_node *node = READ_ONCE(root->nodes[i]);
 
-			if (leaf)
-				visit(leaf, data);
+			for (j = 0; j < CTXSTAT_NODE_LEAVES; j++) {
+				struct ctxstat_port_leaf *leaf =
+					READ_ONCE(node->leaves[j]);
+
+				if (leaf)
+					visit(ports, leaf);
+			}
 		}
 		cond_resched();
 	}
 }
 
-static void tick_leaf(struct ctxstat_port_leaf *leaf, void *data)
+static void tick_leaf(struct ctxstat_ports *ports, struct ctxstat_port_leaf *leaf)
 {
 	if (READ_ONCE(leaf->percpu) || !READ_ONCE(leaf->hits))
 		return;
 	if (READ_ONCE(leaf->hits) >= CTXSTAT_BUSY_EVENTS)
-		leaf_make_percpu(data, leaf);
+		leaf_make_percpu(ports, leaf);
 	WRITE_ONCE(leaf->hits, 0);
 }
 
 /**
  * ctxstat_ports_tick() - give busy leaves their part per CPU
- * @cn: from ctxstat_netns_for_each(): one caller at a time
+ * @ports: of a namespace from ctxstat_netns_for_each(): one caller at a time
  *
  * Context: may sleep.
  */
-void ctxstat_ports_tick(struct ctxstat_net *cn)
+void ctxstat_ports_tick(struct ctxstat_ports *ports)
 {
-	struct ctxstat_port_root *root = READ_ONCE(cn->ports);
-
-	if (root)
-		for_each_leaf(root, tick_leaf, cn);
-}
-
-static void free_leaf(struct ctxstat_port_leaf *leaf, void *data)
-{
-	long *freed = data;
-
-	*freed += sizeof(*leaf);
-	if (leaf->percpu)
-		*freed += percpu_size() * num_possible_cpus();
-	free_percpu(leaf->percpu);
-	kmem_cache_free(leaf_cache, leaf);
+	for_each_leaf(ports, tick_leaf);
 }
 
 /**
- * ctxstat_ports_free() - free a tree that nobody uses any more
- * @root: the tree, or NULL
+ * ctxstat_ports_setup() - begin with an empty table
+ * @ports: zeroed memory
+ * @initial: of the initial namespace
  */
-void ctxstat_ports_free(struct ctxstat_port_root *root)
+void ctxstat_ports_setup(struct ctxstat_ports *ports, bool initial)
 {
-	long freed = sizeof(*root);
 	size_t i;
 
-	if (!root)
-		return;
-	for_each_leaf(root, free_leaf, &freed);
-	for (i = 0; i < ARRAY_SIZE(root->nodes); i++) {
-		if (root->nodes[i])
-			freed += sizeof(*root->nodes[i]);
-		kfree(root->nodes[i]);
+	ports->initial = initial;
+	for (i = 0; i < ARRAY_SIZE(ports->roots); i++)
+		ports->roots[i] = &no_root;
+}
+
+/**
+ * ctxstat_ports_detach() - let nothing be counted any more
+ * @ports: of a namespace that is being torn down
+ * @dead: takes what there was
+ *
+ * The caller waits for an RCU grace period before ctxstat_ports_release().
+ */
+void ctxstat_ports_detach(struct ctxstat_ports *ports, struct ctxstat_ports *dead)
+{
+	size_t i;
+
+	dead->initial = ports->initial;
+	for (i = 0; i < ARRAY_SIZE(ports->roots); i++)
+		dead->roots[i] = xchg(&ports->roots[i], &dead_root);
+}
+
+static void free_leaf(struct ctxstat_ports *ports, struct ctxstat_port_leaf *leaf)
+{
+	if (leaf->percpu) {
+		free_percpu(leaf->percpu);
+		uncharge(ports, percpu_size() * num_possible_cpus());
 	}
-	kfree(root);
-	atomic_long_sub(freed, &memory_used);
+	kmem_cache_free(leaf_cache, leaf);
+	uncharge(ports, sizeof(*leaf));
+}
+
+/**
+ * ctxstat_ports_release() - free a table that nobody uses any more
+ * @dead: from ctxstat_ports_detach()
+ *
+ * Context: may sleep.
+ */
+void ctxstat_ports_release(struct ctxstat_ports *dead)
+{
+	size_t proto, i;
+
+	for_each_leaf(dead, free_leaf);
+	for (proto = 0; proto < CTXSTAT_PORT_PROTOS; proto++) {
+		struct ctxstat_port_root *root = dead->roots[proto];
+
+		if (root == &no_root)
+			continue;
+		for (i = 0; i < CTXSTAT_ROOT_NODES; i++) {
+			if (root->nodes[i] == &no_node)
+				continue;
+			kfree(root->nodes[i]);
+			uncharge(dead, sizeof(*root->nodes[i]));
+		}
+		kfree(root);
+		uncharge(dead, sizeof(*root));
+	}
 }
 
 static void add_port(struct ctxstat_port *sum, const struct ctxstat_port *part)
@@ -273,39 +387,34 @@ static void sum_port(struct ctxstat_port *sum,
 
 /**
  * ctxstat_port_next() - find the next port that has been seen
- * @root: of a namespace that cannot go away meanwhile, or NULL
+ * @ports: of a namespace that cannot go away meanwhile
  * @at: where to begin: protocol * 65536 + port; set to what was found
  * @sum: what is counted for it
  *
  * Context: may sleep.
  * Return: whether there is one.
  */
-bool ctxstat_port_next(const struct ctxstat_port_root *root, unsigned long *at,
+bool ctxstat_port_next(const struct ctxstat_ports *ports, unsigned long *at,
 		       struct ctxstat_port *sum)
 {
 	unsigned long i = *at;
 
-	while (root && i < CTXSTAT_PORT_PROTOS * CTXSTAT_PORTS) {
-		const struct ctxstat_port_node *node = READ_ONCE(root->nodes[i >> 10]);
-		const struct ctxstat_port_leaf *leaf;
+	while (i < CTXSTAT_PORT_PROTOS * CTXSTAT_PORTS) {
+		const struct ctxstat_port_leaf *leaf =
+			ctxstat_port_find(ports, i / CTXSTAT_PORTS, i);
 
-		if (!node) {
-			i = (i | 1023) + 1;
-			continue;
-		}
-		leaf = READ_ONCE(node->leaves[i >> 4 & (CTXSTAT_NODE_LEAVES - 1)]);
 		if (!leaf) {
 			i = (i | (CTXSTAT_LEAF_PORTS - 1)) + 1;
 			continue;
 		}
+		if (!(i % CTXSTAT_LEAF_PORTS))
+			cond_resched();
 		sum_port(sum, leaf, i % CTXSTAT_LEAF_PORTS);
 		if (sum->opened || sum->adopted) {
 			*at = i;
 			return true;
 		}
 		i++;
-		if (!(i & 1023))
-			cond_resched();
 	}
 	return false;
 }

@@ -4,8 +4,8 @@
  * protocol and destination port of the original direction, which never changes
  * in an entry's life.
  *
- * A tree: the root has a node for every 1,024 ports of a protocol, a node a leaf
- * for every 16 ports. Each is made when it is needed first, with what memory is
+ * A tree for each protocol: the root has a node for every 256 ports, a node a leaf for
+ * every 16 ports, so that a port's bytes are the way to it. Each is made when it is needed first, with what memory is
  * at hand, and lives as long as the namespace. Whether an entry is counted here is
  * a bit of its tag. If there is no memory for its leaf, it is not, and the overflow
  * is counted; whoever looks at such an entry in full later (its next change of
@@ -23,11 +23,10 @@
 #define CTXSTAT_PORTS_H
 
 #include <linux/atomic.h>
+#include <linux/build_bug.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
 #include <net/netfilter/nf_conntrack.h>
-
-struct ctxstat_net;
 
 /* Protocols that have ports, in the order in which /proc shows them. */
 enum ctxstat_port_proto {
@@ -40,8 +39,8 @@ enum ctxstat_port_proto {
 };
 
 #define CTXSTAT_LEAF_PORTS	16
-#define CTXSTAT_NODE_LEAVES	64
-#define CTXSTAT_ROOT_NODES	64	/* of a protocol */
+#define CTXSTAT_NODE_LEAVES	16
+#define CTXSTAT_ROOT_NODES	256
 #define CTXSTAT_PORTS		65536
 
 /**
@@ -80,54 +79,73 @@ struct ctxstat_port_node {
 };
 
 struct ctxstat_port_root {
-	struct ctxstat_port_node *nodes[CTXSTAT_PORT_PROTOS * CTXSTAT_ROOT_NODES];
+	struct ctxstat_port_node *nodes[CTXSTAT_ROOT_NODES];
 };
-
-/* The root of a namespace that is being torn down: nothing can be added to it. */
-extern struct ctxstat_port_root ctxstat_ports_dead;
 
 /* The protocol of an IP protocol number; CTXSTAT_PORT_PROTOS if it has no ports. */
 extern const u8 ctxstat_port_protos[256];
 
 /**
+ * struct ctxstat_ports - the port table of a namespace
+ * @roots: by protocol, and one more that always is empty
+ * @memory: bytes in use
+ * @overflow: entries that could not be counted
+ * @initial: of the initial namespace
+ *
+ * What has not been made yet is not NULL, but an empty root or node that all
+ * share, so that there is only one thing to check on the way to a leaf.
+ */
+struct ctxstat_ports {
+	struct ctxstat_port_root *roots[CTXSTAT_PORT_PROTOS + 1];
+	atomic_long_t memory, overflow;
+	bool initial;
+};
+
+/**
  * ctxstat_port_find() - the leaf of a port
- * @root: of the namespace, or NULL
- * @proto: which must have ports
+ * @ports: of the namespace
+ * @proto: from ctxstat_port_protos
  * @port: in host byte order
  *
  * Return: the leaf, or NULL if it has not been made.
  */
 static __always_inline struct ctxstat_port_leaf *
-ctxstat_port_find(const struct ctxstat_port_root *root, unsigned long proto,
-		  unsigned long port)
+ctxstat_port_find(const struct ctxstat_ports *ports, unsigned long proto, u16 port)
 {
+	const struct ctxstat_port_root *root;
 	const struct ctxstat_port_node *node;
 
-	if (unlikely(!root))
-		return NULL;
-	/* each by address dependency: pairs with cmpxchg() in make() */
-	node = READ_ONCE(root->nodes[proto * CTXSTAT_ROOT_NODES + (port >> 10)]);
-	if (unlikely(!node))
-		return NULL;
+	/* each by address dependency: pairs with cmpxchg() in ports.c */
+	root = READ_ONCE(ports->roots[proto]);
+	node = READ_ONCE(root->nodes[port >> 8]);
 	return READ_ONCE(node->leaves[port >> 4 & (CTXSTAT_NODE_LEAVES - 1)]);
 }
 
-static __always_inline unsigned long ctxstat_port_of(const struct nf_conn *ct)
+static __always_inline u16 ctxstat_port_of(const struct nf_conn *ct)
 {
 	return ntohs(ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple.dst.u.all);
 }
 
-struct ctxstat_port_leaf *ctxstat_port_make(struct ctxstat_net *cn,
-					    unsigned long proto,
-					    unsigned long port);
+struct ctxstat_port_leaf *ctxstat_port_make(struct ctxstat_ports *ports,
+					    unsigned long proto, u16 port);
 
-/* Add @n to a field of port @i of a leaf; @percpu is the leaf's. */
-#define ctxstat_port_add(leaf, percpu, i, field, n) do {		\
+/* A port's place in a leaf, in bytes: with one shift instead of two. */
+static __always_inline unsigned long ctxstat_port_offset(u16 port)
+{
+	static_assert(sizeof(struct ctxstat_port) == 64);
+	return (unsigned long)(port & (CTXSTAT_LEAF_PORTS - 1)) << 6;
+}
+
+/* Add @n to a field of a port of a leaf, whose per-CPU part is @percpu, or NULL. */
+#define ctxstat_port_add(leaf, percpu, offset, field, n) do {		\
 	if (percpu)							\
-		this_cpu_add((percpu)[i].field, n);			\
+		this_cpu_add(((struct ctxstat_port __percpu *)		\
+			      ((unsigned long __force)(percpu) +	\
+			       (offset)))->field, n);			\
 	else								\
 		atomic_long_add(n, (atomic_long_t *)			\
-				   &(leaf)->ports[i].field);		\
+			&((struct ctxstat_port *)			\
+			  ((void *)(leaf)->ports + (offset)))->field);	\
 } while (0)
 
 /**
@@ -152,18 +170,18 @@ struct ctxstat_port_change {
  * Context: RCU read section, or preemption off.
  */
 static __always_inline void
-ctxstat_port_count(struct ctxstat_port_leaf *leaf, unsigned long port,
+ctxstat_port_count(struct ctxstat_port_leaf *leaf, u16 port,
 		   const struct ctxstat_port_change c)
 {
 	/* by address dependency: pairs with smp_store_release() in the ticker */
 	struct ctxstat_port __percpu *percpu = READ_ONCE(leaf->percpu);
-	unsigned long i = port & (CTXSTAT_LEAF_PORTS - 1);
+	unsigned long offset = ctxstat_port_offset(port);
 
 	if (!percpu)
 		WRITE_ONCE(leaf->hits, READ_ONCE(leaf->hits) + 1);
 #define ADD(field)							\
 	if (!__builtin_constant_p(c.field) || c.field)			\
-		ctxstat_port_add(leaf, percpu, i, field, c.field)
+		ctxstat_port_add(leaf, percpu, offset, field, c.field)
 	ADD(opened);
 	ADD(adopted);
 	ADD(answered);
@@ -175,12 +193,14 @@ ctxstat_port_count(struct ctxstat_port_leaf *leaf, unsigned long port,
 
 int ctxstat_ports_init(void);
 void ctxstat_ports_exit(void);
-void ctxstat_ports_tick(struct ctxstat_net *cn);
-void ctxstat_ports_free(struct ctxstat_port_root *root);
-bool ctxstat_port_next(const struct ctxstat_port_root *root, unsigned long *at,
+void ctxstat_ports_setup(struct ctxstat_ports *ports, bool initial);
+void ctxstat_ports_detach(struct ctxstat_ports *ports, struct ctxstat_ports *dead);
+void ctxstat_ports_release(struct ctxstat_ports *dead);
+void ctxstat_ports_tick(struct ctxstat_ports *ports);
+bool ctxstat_port_next(const struct ctxstat_ports *ports, unsigned long *at,
 		       struct ctxstat_port *sum);
 unsigned long ctxstat_port_entries(const struct ctxstat_port *sum);
 const char *ctxstat_port_proto_name(unsigned long at);
-unsigned long ctxstat_ports_max_memory(void);
+unsigned long ctxstat_ports_max_memory(const struct ctxstat_ports *ports);
 
 #endif /* CTXSTAT_PORTS_H */

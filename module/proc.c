@@ -136,9 +136,9 @@ static int summary_show(struct seq_file *m, void *v)
 	seq_puts(m, "peak_rate_time");
 	show_time(m, rate.time);
 	seq_putc(m, '\n');
-	show_value(m, "port_memory", atomic_long_read(&cn->port_memory));
-	show_value(m, "port_memory_max", ctxstat_ports_max_memory());
-	show_value(m, "port_overflow", atomic_long_read(&cn->port_overflow));
+	show_value(m, "port_memory", atomic_long_read(&cn->ports.memory));
+	show_value(m, "port_memory_max", ctxstat_ports_max_memory(&cn->ports));
+	show_value(m, "port_overflow", atomic_long_read(&cn->ports.overflow));
 	return 0;
 }
 

@@ -28,7 +28,7 @@ static void *ports_at(struct seq_file *m, loff_t *pos)
 	if (!*pos)
 		return SEQ_START_TOKEN;
 	s->at = *pos - 1;
-	if (!ctxstat_port_next(READ_ONCE(cn->ports), &s->at, &s->sum))
+	if (!ctxstat_port_next(&cn->ports, &s->at, &s->sum))
 		return NULL;
 	*pos = s->at + 1;
 	return s;

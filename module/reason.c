@@ -10,6 +10,7 @@
  * each place they are called from; a name that is not known here is no reason
  * to guess.
  */
+#include <linux/hash.h>
 #include <linux/kallsyms.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
@@ -27,18 +28,18 @@ const char *const ctxstat_reason_names[CTXSTAT_REASONS] = {
 	[CTXSTAT_END_NETNS]	  = "netns",
 };
 
-/* What a caller is known for. UNKNOWN is not remembered. */
+/* What a caller is known for. */
 enum caller {
-	CALLER_UNKNOWN,
 	CALLER_OTHER,
 	CALLER_EVICTS,
 	CALLER_TCP,
-	CALLER_RESETS,
+	CALLER_REFUSES,
 };
 
 /*
  * Of functions that may be inlined into each other all are named, unless the
- * outer one deletes for another reason as well.
+ * outer one deletes for another reason as well. The trackers refuse by way of
+ * nf_ct_kill_acct(), which may jump to nf_ct_delete() and then is not the caller.
  */
 static const struct {
 	const char *name;
@@ -50,31 +51,36 @@ static const struct {
 	{ "nf_conntrack_alloc",		CALLER_EVICTS },
 	{ "gc_worker",			CALLER_EVICTS },
 	{ "nf_conntrack_tcp_packet",	CALLER_TCP },
-	{ "nf_conntrack_dccp_packet",	CALLER_RESETS },
+	{ "nf_conntrack_dccp_packet",	CALLER_REFUSES },
+	{ "nf_ct_kill_acct",		CALLER_REFUSES },
 };
 
 /*
- * @known: the address after the call, with what it is known for in the lowest bits
- * of the other word, which is written first. There are about ten such places.
+ * The addresses that calls in conntrack return to, with what they are known for.
+ * There are about ten of them. Conntrack cannot be unloaded before us.
  */
 static struct {
 	unsigned long address;
-	unsigned int caller;
+	unsigned int caller;	/* written before @address */
 } known[16];
 
 /*
- * The name ends where a compiler's suffix, the offset or the module begins. Only
- * conntrack's own callers are remembered: they cannot be unloaded before us.
+ * The last ones elsewhere: other modules, which come and go. Nothing that ever is at
+ * such an address is known for anything.
  */
-static enum caller look_up(unsigned long address)
+static unsigned long others[8];
+
+/* The name ends where a compiler's suffix, the offset or the module begins. */
+static enum caller look_up(unsigned long address, bool *elsewhere)
 {
 	char symbol[KSYM_SYMBOL_LEN], *module;
 	size_t i, len;
 
 	sprint_symbol_no_offset(symbol, address);
 	module = strchr(symbol, '[');
-	if (module && strcmp(module, "[nf_conntrack]"))
-		return CALLER_UNKNOWN;
+	*elsewhere = module && strcmp(module, "[nf_conntrack]");
+	if (*elsewhere)
+		return CALLER_OTHER;
 
 	len = strcspn(symbol, ". ");
 	for (i = 0; i < ARRAY_SIZE(callers); i++)
@@ -90,11 +96,14 @@ static enum caller look_up(unsigned long address)
  */
 static noinline enum caller remember(unsigned long address)
 {
-	enum caller caller = look_up(address);
+	bool elsewhere;
+	enum caller caller = look_up(address, &elsewhere);
 	size_t i;
 
-	if (caller == CALLER_UNKNOWN)
+	if (elsewhere) {
+		WRITE_ONCE(others[hash_long(address, 3)], address);
 		return caller;
+	}
 	for (i = 0; i < ARRAY_SIZE(known); i++) {
 		if (READ_ONCE(known[i].address) == address)
 			break;
@@ -121,6 +130,8 @@ static enum caller caller_of(unsigned long address)
 		if (!at)
 			break;
 	}
+	if (READ_ONCE(others[hash_long(address, 3)]) == address)
+		return CALLER_OTHER;
 	return remember(address);
 }
 
@@ -141,18 +152,15 @@ static enum ctxstat_reason of_tcp(const struct nf_conn *ct,
 }
 
 /**
- * ctxstat_reason_of() - why an entry is being deleted
+ * ctxstat_reason_of() - why an entry is being deleted, not through netlink
  * @ct: an entry that nf_ct_delete() was called for, and that is not dying yet
- * @portid: its argument: who asked for it through netlink, or 0
  * @caller: the address that it returns to
  *
  * Context: any in which conntrack runs; takes no lock.
  */
-enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct, u32 portid,
-				      unsigned long caller)
+enum ctxstat_reason notrace ctxstat_reason_of(const struct nf_conn *ct,
+					      unsigned long caller)
 {
-	if (portid)
-		return CTXSTAT_END_DELETED;
 	if (nf_ct_is_expired(ct))
 		return of_tcp(ct, CTXSTAT_END_TIMEOUT);
 
@@ -161,8 +169,12 @@ enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct, u32 portid,
 		return CTXSTAT_END_EVICTED;
 	case CALLER_TCP:
 		return of_tcp(ct, CTXSTAT_END_OTHER);
-	case CALLER_RESETS:
-		return CTXSTAT_END_RESET;
+	case CALLER_REFUSES:
+		/* that is done to what nobody has replied to; NAT does it to others */
+		if (test_bit(IPS_SEEN_REPLY_BIT, &ct->status))
+			return CTXSTAT_END_OTHER;
+		return nf_ct_protonum(ct) == IPPROTO_DCCP ? CTXSTAT_END_RESET :
+		       of_tcp(ct, CTXSTAT_END_OTHER);
 	default:
 		return CTXSTAT_END_OTHER;
 	}

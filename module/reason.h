@@ -5,8 +5,6 @@
 #ifndef CTXSTAT_REASON_H
 #define CTXSTAT_REASON_H
 
-#include <linux/types.h>
-
 struct nf_conn;
 
 /**
@@ -35,7 +33,7 @@ enum ctxstat_reason {
 
 extern const char *const ctxstat_reason_names[CTXSTAT_REASONS];
 
-enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct, u32 portid,
+enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct,
 				      unsigned long caller);
 
 #endif /* CTXSTAT_REASON_H */

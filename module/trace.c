@@ -84,7 +84,8 @@ static void notrace trace_delete(unsigned long ip, unsigned long parent_ip,
 		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_DELETE);
 		return;
 	}
-	ctxstat_entry_delete(ct, ctxstat_reason_of(ct, portid, parent_ip));
+	ctxstat_entry_delete(ct, portid ? CTXSTAT_END_DELETED :
+				 ctxstat_reason_of(ct, parent_ip));
 }
 
 /* An entry goes back to its slab cache: the only way there, once per entry. */
@@ -92,7 +93,7 @@ static void notrace trace_free(unsigned long ip, unsigned long parent_ip,
 			       struct ftrace_ops *ops,
 			       struct ftrace_regs *fregs)
 {
-	ctxstat_entry_end(ctxstat_ftrace_arg(fregs, 0));
+	ctxstat_entry_end(ctxstat_ftrace_arg(fregs, 0), false);
 }
 
 /**

@@ -64,6 +64,7 @@ static const uint8_t sender_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 0x77 };
 static const uint8_t nobodys_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 0x98 };
 
 #define ESTABLISHED_PORT 40000
+#define ALL_PORTS_PORT	40001
 #define SERVER_PORT	5000	/* and up, one for each PORTS connections */
 #define FILL_SERVER_PORT 10000
 #define FIRST_PORT	1024
@@ -625,7 +626,7 @@ static int use_ports(int argc, char *const argv[])
 	sides_open(argv);
 	before = entries();
 	for (unsigned int port = 0; port < 65536; port++) {
-		struct connection c = { IPPROTO_UDP, FIRST_PORT, port };
+		struct connection c = { IPPROTO_UDP, ALL_PORTS_PORT, port };
 		struct life life;
 
 		build_life(&life, &c);
