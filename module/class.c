@@ -78,7 +78,7 @@ const struct ctxstat_l4 ctxstat_l4[CTXSTAT_L4PROTOS] = {
 	[CTXSTAT_OTHER]	  = { "other",	 OTHER_ROW,   STATES(no_states) },
 };
 
-static const u8 l4proto_of_row[CTXSTAT_FAMILY_ROWS] = {
+const u8 ctxstat_l4proto_of_row[CTXSTAT_FAMILY_ROWS] = {
 	[TCP_ROW ... UDP_ROW - 1]	= CTXSTAT_TCP,
 	[UDP_ROW]			= CTXSTAT_UDP,
 	[UDPLITE_ROW]			= CTXSTAT_UDPLITE,
@@ -135,7 +135,7 @@ const u8 ctxstat_rows_of[256] = {
 struct ctxstat_class ctxstat_class_of_row(unsigned int row)
 {
 	unsigned int in_family = row % CTXSTAT_FAMILY_ROWS;
-	enum ctxstat_l4proto l4proto = l4proto_of_row[in_family];
+	enum ctxstat_l4proto l4proto = ctxstat_l4proto_of_row[in_family];
 
 	return (struct ctxstat_class) {
 		.family = row / CTXSTAT_FAMILY_ROWS,

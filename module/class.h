@@ -88,6 +88,9 @@ static inline unsigned long ctxstat_cell(unsigned long row, unsigned long flags)
 	return row * CTXSTAT_FLAGS + flags;
 }
 
+/* The protocol of a row within a family. */
+extern const u8 ctxstat_l4proto_of_row[CTXSTAT_FAMILY_ROWS];
+
 struct ctxstat_class ctxstat_class_of_row(unsigned int row);
 const char *ctxstat_state_name(const struct ctxstat_class *class);
 

@@ -281,19 +281,6 @@ slow:
 }
 
 /**
- * ctxstat_entry_changed_timed() - the flags of an entry with a timestamp changed
- * @ct: as for ctxstat_entry_changed()
- * @old: its tag before
- * @new: its tag now
- */
-void notrace ctxstat_entry_changed_timed(struct nf_conn *ct, unsigned long old,
-					 unsigned long new)
-{
-	if ((old ^ new) & CTXSTAT_REPLIED)
-		ctxstat_histogram_change(ctxstat_entry_net(ct), ct, old, new);
-}
-
-/**
  * ctxstat_entry_end_full() - un-count an entry, in whatever case
  * @ct: as for ctxstat_entry_end()
  */

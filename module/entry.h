@@ -40,8 +40,6 @@ unsigned int ctxstat_entry_cell(const struct nf_conn *ct);
 bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from);
 void ctxstat_entry_check(struct nf_conn *ct);
 void ctxstat_entry_changed_tcp(struct nf_conn *ct);
-void ctxstat_entry_changed_timed(struct nf_conn *ct, unsigned long old,
-				 unsigned long new);
 /* Context: any in which conntrack runs. */
 void ctxstat_entry_end_full(const struct nf_conn *ct);
 
@@ -217,7 +215,7 @@ static __always_inline void ctxstat_entry_changed(struct nf_conn *ct)
 	if (new & CTXSTAT_IN_PORTS)
 		ctxstat_entry_answered(cn, ct, old, new, false);
 	if (unlikely(ctxstat_has_timestamp(ct)))
-		ctxstat_entry_changed_timed(ct, old, new);
+		ctxstat_histogram_change(cn, ct, old, new);
 	/* there was no memory for its port; there may be now */
 	if (unlikely(!(new & CTXSTAT_IN_PORTS)) &&
 	    ctxstat_port_protos[nf_ct_protonum(ct)] != CTXSTAT_PORT_PROTOS)

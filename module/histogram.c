@@ -24,31 +24,35 @@ static __always_inline unsigned int bucket_of(u64 ns, u64 unit)
 }
 
 /* conntrack's clock is that of the wall, and may be set back meanwhile. */
-static void count(struct ctxstat_net *cn, unsigned long tag,
-		  enum ctxstat_histogram what, s64 ns)
+static __always_inline void count(struct ctxstat_net *cn, unsigned long tag,
+				  enum ctxstat_histogram what, s64 ns)
 {
 	struct ctxstat_counters __percpu *percpu = ctxstat_net_percpu(cn);
-	struct ctxstat_class class = ctxstat_class_of_row(ctxstat_tag_row(tag));
+	const u64 unit = what == CTXSTAT_LIFETIME ? NSEC_PER_SEC : NSEC_PER_MSEC;
+	unsigned int l4proto = ctxstat_l4proto_of_row[ctxstat_tag_row(tag) %
+						      CTXSTAT_FAMILY_ROWS];
 	struct ctxstat_counters *shared;
 	unsigned int i;
 	u64 ms;
 
 	ns = max(ns, 0LL);
-	i = bucket_of(ns, what == CTXSTAT_LIFETIME ? NSEC_PER_SEC : NSEC_PER_MSEC);
+	i = bucket_of(ns, unit);
 	ms = ns / NSEC_PER_MSEC;
 
-	if (percpu) {
-		this_cpu_inc(percpu->hists[class.l4proto][what].buckets[i]);
-		this_cpu_add(percpu->hists[class.l4proto][what].sum, ms);
+	if (likely(percpu)) {
+		struct ctxstat_hist __percpu *hist = &percpu->hists[l4proto][what];
+
+		this_cpu_inc(hist->buckets[i]);
+		this_cpu_add(hist->sum, ms);
 		return;
 	}
 	shared = READ_ONCE(cn->shared);
-	if (!shared)
-		return;
-	atomic_long_inc((atomic_long_t *)
-			&shared->hists[class.l4proto][what].buckets[i]);
-	atomic_long_add(ms, (atomic_long_t *)
-			&shared->hists[class.l4proto][what].sum);
+	if (shared) {
+		struct ctxstat_hist *hist = &shared->hists[l4proto][what];
+
+		atomic_long_inc((atomic_long_t *)&hist->buckets[i]);
+		atomic_long_add(ms, (atomic_long_t *)&hist->sum);
+	}
 }
 
 /**
@@ -59,8 +63,8 @@ static void count(struct ctxstat_net *cn, unsigned long tag,
  *
  * An entry that never got into the table has not begun, either.
  */
-void ctxstat_histogram_end(struct ctxstat_net *cn, const struct nf_conn *ct,
-			   unsigned long tag)
+void notrace ctxstat_histogram_end(struct ctxstat_net *cn,
+				   const struct nf_conn *ct, unsigned long tag)
 {
 	const struct nf_conn_tstamp *tstamp = nf_conn_tstamp_find(ct);
 
@@ -75,12 +79,16 @@ void ctxstat_histogram_end(struct ctxstat_net *cn, const struct nf_conn *ct,
  * @old: its tag before
  * @new: its tag now
  */
-void ctxstat_histogram_change(struct ctxstat_net *cn, const struct nf_conn *ct,
-			      unsigned long old, unsigned long new)
+void notrace ctxstat_histogram_change(struct ctxstat_net *cn,
+				      const struct nf_conn *ct,
+				      unsigned long old, unsigned long new)
 {
-	const struct nf_conn_tstamp *tstamp = nf_conn_tstamp_find(ct);
+	const struct nf_conn_tstamp *tstamp;
 	s64 ns;
 
+	if (!((old ^ new) & (CTXSTAT_REPLIED | CTXSTAT_ANSWERED)))
+		return;
+	tstamp = nf_conn_tstamp_find(ct);
 	if (!tstamp || !tstamp->start)
 		return;
 	ns = ktime_get_real_ns() - tstamp->start;

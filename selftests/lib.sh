@@ -59,12 +59,14 @@ require_module() {
 	module_loaded || module_load || skip_all "the ctxstat module cannot be loaded"
 }
 
-# Cells as the kernel lists them: family l4proto state entries unreplied assured snat dnat
-truth() {
+listing() {
 	{ on "$1" conntrack -L -o extended -f ipv4 &&
-	  on "$1" conntrack -L -o extended -f ipv6; } 2>"$tmp/conntrack.err" |
-		awk -f "$here/truth.awk" | sort
+	  on "$1" conntrack -L -o extended -f ipv6; } 2>"$tmp/conntrack.err"
 }
+
+# Cells as the kernel lists them: family l4proto state entries unreplied assured snat dnat
+cells_listed() { awk -f "$here/truth.awk" | sort; }
+truth() { listing "$1" | cells_listed; }
 
 # The same from ctxstat. Rows without an entry are left out on both sides.
 counted() { awk 'NR > 1 && $4 != 0 { print $1, $2, $3, $4, $5, $6, $7, $8 }' "$1" | sort; }
@@ -73,10 +75,8 @@ states_of() { on "$1" cat $PROC/states; }
 summary_of() { on "$1" awk -v key="$2" '$1 == key { print $2 }' $PROC/summary; }
 
 # The same by port: l4proto port entries unreplied
-truth_ports() {
-	{ on "$1" conntrack -L -o extended -f ipv4 &&
-	  on "$1" conntrack -L -o extended -f ipv6; } 2>"$tmp/conntrack.err" |
-		awk '/^ipv[46] / && $3 ~ /^(tcp|udp|udplite|sctp|dccp)$/ {
+ports_listed() {
+	awk '/^ipv[46] / && $3 ~ /^(tcp|udp|udplite|sctp|dccp)$/ {
 			match($0, / dport=[0-9]+/)
 			port = $3 " " substr($0, RSTART + 7, RLENGTH - 7)
 			entries[port]++
@@ -118,8 +118,7 @@ exact() {
 
 	while :; do
 		states_of "$1" >"$tmp/states" || return
-		truth "$1" >"$tmp/truth"
-		truth_ports "$1" >"$tmp/truth.ports"
+		listing "$1" >"$tmp/listing"
 		on "$1" cat $PROC/ports >"$tmp/ports" || return
 		on "$1" conntrack -C >"$tmp/count" || return
 		states_of "$1" >"$tmp/states.after" || return
@@ -130,6 +129,8 @@ exact() {
 			return 1
 		fi
 	done
+	cells_listed <"$tmp/listing" >"$tmp/truth"
+	ports_listed <"$tmp/listing" >"$tmp/truth.ports"
 	counted "$tmp/states" >"$tmp/counted"
 	if ! diff -u --label conntrack "$tmp/truth" --label ctxstat "$tmp/counted"; then
 		return 1
