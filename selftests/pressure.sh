@@ -189,6 +189,14 @@ expire() {
 	return 1
 }
 
+# Thousands within a few seconds; and no more in one of them than in all of the test
+peak_rate() {
+	local rate time
+	rate=$(value peak_rate) time=$(value peak_rate_time)
+	echo "peak_rate $rate at $time, created $(value created)"
+	((rate >= 100 && rate <= $(value created) && time >= began && time <= EPOCHSECONDS))
+}
+
 # four ports for many
 
 clash() {
@@ -214,7 +222,8 @@ step() {
 STEP=3
 
 { topology_up && silent_server; } || skip_all "no namespaces can be made"
-plan $((10 * STEP + 5))
+began=$EPOCHSECONDS
+plan $((10 * STEP + 6))
 
 step "full, with evictions" full_evicts
 step "full, without evictions" full_drops
@@ -225,6 +234,7 @@ echo "$max" >"$MAX"
 step "flush of a full table" flushed
 
 step "thousands expire" expire
+check "the peak of new entries per second is noted" wait_for 5 peak_rate
 step "SNAT without a free port" clash
 note "${clashes:-}"
 step "flush after clashes" flushed

@@ -3,11 +3,16 @@
  * Connections for the tests: many, quickly, from one process.
  *
  * usage: traffic [-s] [-c CPU] serve PORT
- *        traffic [-s] [-c CPU] spray|flood|hold|churn COUNT ADDRESS PORT...
+ *        traffic [-s] [-c CPU] MODE COUNT ADDRESS PORT...
  *
  *   serve  answer on PORT, TCP and UDP, IPv4 and IPv6, until killed
  *   spray  a datagram to each of COUNT ports, from PORT on
  *   flood  the same again and again until killed, whatever becomes of them
+ *   ask    a datagram to PORT from each of COUNT sockets, at once; then wait until
+ *          each is answered
+ *   ping   the same with ICMP echo requests; they have no PORT, any will do
+ *   knock  begin a TCP connection to each of COUNT ports, from PORT on, and give it
+ *          up at once: where nobody answers, a conntrack entry stays in SYN_SENT
  *   hold   COUNT TCP connections to PORT, which stay open until killed
  *   churn  TCP and UDP connections to PORT that begin and end until killed,
  *          from COUNT source ports in turn: so a conntrack table gets that
@@ -23,7 +28,9 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -38,7 +45,8 @@
 
 #define MAX_TARGETS	8
 #define FIRST_SOURCE	20000	/* below the ports that the kernel gives */
-#define MAX_COUNT	12000
+#define MAX_COUNT	65535
+#define MAX_SOURCES	12000	/* of churn */
 #define OPEN_AT_ONCE	32	/* by churn */
 
 /* What a client sends: shall the server close after its answer? */
@@ -220,6 +228,55 @@ static void spray(bool anyway)
 		close(fds[t]);
 }
 
+static void ask(bool echo)
+{
+	int i, n = count * nr_targets;
+	int *fds = calloc(n, sizeof(*fds));
+	char message[8] = { ANSWER };
+
+	if (!fds)
+		err(1, "calloc");
+	for (i = 0; i < n; i++) {
+		const union address *to = &targets[i % nr_targets];
+		bool v4 = to->any.sa_family == AF_INET;
+
+		fds[i] = socket(to->any.sa_family, SOCK_DGRAM,
+				!echo ? 0 : v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+		if (fds[i] < 0)
+			err(1, "socket");
+		if (echo)
+			message[0] = v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;
+		if (connect(fds[i], &to->any, size_of(to)) ||
+		    send(fds[i], message, sizeof(message), 0) < 0)
+			err(1, "send");
+	}
+	for (i = 0; i < n; i++) {
+		if (recv(fds[i], message, sizeof(message), 0) < 0)
+			err(1, "no answer");
+		close(fds[i]);
+	}
+	free(fds);
+}
+
+static void knock(void)
+{
+	int i, t, fd;
+
+	for (i = 0; i < count; i++)
+		for (t = 0; t < nr_targets; t++) {
+			union address to = targets[t];
+
+			set_port(&to, port_of(&to) + i);
+			fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+			if (fd < 0)
+				err(1, "socket");
+			if (connect(fd, &to.any, size_of(&to)) &&
+			    errno != EINPROGRESS && errno != ECONNREFUSED)
+				err(1, "connect to port %u", port_of(&to));
+			close(fd);
+		}
+}
+
 static void hold(void)
 {
 	int i, t, fd;
@@ -360,7 +417,7 @@ int main(int argc, char **argv)
 
 	if (argc < 4 || argc % 2 || argc > 2 + 2 * MAX_TARGETS)
 		errx(2, "usage: see the top of traffic.c");
-	count = number(argv[1], MAX_COUNT);
+	count = number(argv[1], strcmp(mode, "churn") ? MAX_COUNT : MAX_SOURCES);
 	for (argv += 2; *argv; argv += 2)
 		targets[nr_targets++] = parse(argv[0], argv[1]);
 	if (aside)
@@ -368,6 +425,12 @@ int main(int argc, char **argv)
 
 	if (!strcmp(mode, "spray"))
 		spray(false);
+	else if (!strcmp(mode, "ask"))
+		ask(false);
+	else if (!strcmp(mode, "ping"))
+		ask(true);
+	else if (!strcmp(mode, "knock"))
+		knock();
 	else if (!strcmp(mode, "hold"))
 		hold();
 	else if (!strcmp(mode, "churn"))
