@@ -400,11 +400,18 @@ bool ctxstat_port_next(const struct ctxstat_ports *ports, unsigned long *at,
 	unsigned long i = *at;
 
 	while (i < CTXSTAT_PORT_PROTOS * CTXSTAT_PORTS) {
+		const struct ctxstat_port_root *root =
+			READ_ONCE(ports->roots[i / CTXSTAT_PORTS]);
+		const struct ctxstat_port_node *node =
+			READ_ONCE(root->nodes[i / 256 % CTXSTAT_ROOT_NODES]);
 		const struct ctxstat_port_leaf *leaf =
-			ctxstat_port_find(ports, i / CTXSTAT_PORTS, i);
+			READ_ONCE(node->leaves[i / CTXSTAT_LEAF_PORTS %
+					       CTXSTAT_NODE_LEAVES]);
 
 		if (!leaf) {
-			i = (i | (CTXSTAT_LEAF_PORTS - 1)) + 1;
+			i |= root == &no_root ? CTXSTAT_PORTS - 1 :
+			     node == &no_node ? 255 : CTXSTAT_LEAF_PORTS - 1;
+			i++;
 			continue;
 		}
 		if (!(i % CTXSTAT_LEAF_PORTS))
