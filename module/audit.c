@@ -61,7 +61,7 @@ static int audit_entry(struct nf_conn *ct, void *data)
 	if (proto == CTXSTAT_PORT_PROTOS)
 		return 0;
 
-	/* Still no memory: that is known, and no difference. */
+	/* Still no memory, or about to end: that is known, and no difference. */
 	if (!(READ_ONCE(ct->status) & CTXSTAT_IN_PORTS)) {
 		s->not_in_ports++;
 		return 0;

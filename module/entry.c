@@ -172,12 +172,14 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 				   CTXSTAT_REASON_MASK;
 	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
 	unsigned long generation = READ_ONCE(ctxstat_generation);
-	struct ctxstat_net *cn = ctxstat_entry_net(ct);
 	struct ctxstat_port_leaf *leaf = NULL;
+	struct ctxstat_net *cn;
 	bool changed = false, tried = false;
 
+	/* until all namespaces are set up there may be none to look for */
 	if (generation == CTXSTAT_DISABLED)
 		return false;
+	cn = ctxstat_entry_net(ct);
 
 	for (;;) {
 		/* pairs with the cmpxchg below: at least the state it was made of */

@@ -88,6 +88,7 @@ static void ticker_visit(struct ctxstat_net *cn)
 	unsigned long events;
 
 	ticker_rate(cn);
+	ctxstat_ports_tick(&cn->ports);
 
 	/* Nothing live: no new peak. Most namespaces of a host are like this. */
 	if (!nf_conntrack_count(cn->net))
@@ -95,7 +96,6 @@ static void ticker_visit(struct ctxstat_net *cn)
 
 	ctxstat_counters_sum(ticker_sum, cn);
 	ctxstat_peaks_update(cn, ticker_sum);
-	ctxstat_ports_tick(&cn->ports);
 	if (cn->percpu)
 		return;
 

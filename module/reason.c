@@ -33,7 +33,8 @@ enum caller {
 	CALLER_OTHER,
 	CALLER_EVICTS,
 	CALLER_TCP,
-	CALLER_REFUSES,
+	CALLER_DCCP,
+	CALLER_ACCT,
 };
 
 /*
@@ -51,8 +52,8 @@ static const struct {
 	{ "nf_conntrack_alloc",		CALLER_EVICTS },
 	{ "gc_worker",			CALLER_EVICTS },
 	{ "nf_conntrack_tcp_packet",	CALLER_TCP },
-	{ "nf_conntrack_dccp_packet",	CALLER_REFUSES },
-	{ "nf_ct_kill_acct",		CALLER_REFUSES },
+	{ "nf_conntrack_dccp_packet",	CALLER_DCCP },
+	{ "nf_ct_kill_acct",		CALLER_ACCT },
 };
 
 /*
@@ -169,12 +170,12 @@ enum ctxstat_reason notrace ctxstat_reason_of(const struct nf_conn *ct,
 		return CTXSTAT_END_EVICTED;
 	case CALLER_TCP:
 		return of_tcp(ct, CTXSTAT_END_OTHER);
-	case CALLER_REFUSES:
-		/* that is done to what nobody has replied to; NAT does it to others */
-		if (test_bit(IPS_SEEN_REPLY_BIT, &ct->status))
-			return CTXSTAT_END_OTHER;
-		return nf_ct_protonum(ct) == IPPROTO_DCCP ? CTXSTAT_END_RESET :
-		       of_tcp(ct, CTXSTAT_END_OTHER);
+	case CALLER_DCCP:
+		return CTXSTAT_END_RESET;
+	case CALLER_ACCT:
+		/* tcp's tracker, before the reply is noted; or NAT, whatever it is */
+		return test_bit(IPS_SEEN_REPLY_BIT, &ct->status) ?
+		       CTXSTAT_END_OTHER : of_tcp(ct, CTXSTAT_END_OTHER);
 	default:
 		return CTXSTAT_END_OTHER;
 	}
