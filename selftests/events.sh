@@ -47,27 +47,6 @@ topology_up || skip_all "no namespaces can be made"
 ct() { on "$GATEWAY" conntrack "$@"; }
 value() { summary_of "$GATEWAY" "$1"; }
 
-# As in states.sh: the kernels of the hosts answer nothing.
-silence() {
-	on "$1" nft -f - <<-RULES
-	table inet silence {
-		chain output {
-			type filter hook output priority raw - 10;
-			meta mark 1 accept
-			icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-			drop
-		}
-	}
-	RULES
-}
-
-# Of every packet that is tracked from now on
-timeouts() {
-	on "$GATEWAY" sh -c 'for file in /proc/sys/net/netfilter/nf_conntrack_*_timeout*; do
-		echo '"$1"' >"$file" || exit
-	done'
-}
-
 sysctls=$(on "$GATEWAY" ls /proc/sys/net/netfilter)
 tracked() { [[ $sysctls == *nf_conntrack_$1_* ]]; }
 

@@ -31,14 +31,6 @@ histograms() { on "$GATEWAY" cat $PROC/histograms; }
 timestamps() { on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_timestamp="$1"; }
 client() { on "$CLIENT" "$TRAFFIC" "$@"; }
 
-# timeout SECONDS PATTERN...: of the entries whose next packet comes later
-timeouts() {
-	on "$GATEWAY" sh -c 'seconds=$1; shift
-		for name; do for file in /proc/sys/net/netfilter/nf_conntrack_$name; do
-			echo "$seconds" >"$file" || exit
-		done; done' - "$@"
-}
-
 # delay NAMESPACE MILLISECONDS: what it sends
 delay() { tc -n "$1" qdisc replace dev eth0 root netem delay "$2ms" limit 20000; }
 

@@ -12,6 +12,13 @@
 #                           own listing
 #   wait_for SECONDS COMMAND...
 #       until the command succeeds; fails at the deadline
+#   timeouts SECONDS [NAME...]
+#       of the gateway's entries, from each one's next packet on: all of them, or
+#       those of the sysctls nf_conntrack_NAME, which may be patterns
+#   silence NAMESPACE
+#       only the packets that states/peer.py marks leave it, so that the kernel there
+#       does not answer; what is dropped has not been tracked yet
+#   silent_server           the server takes no tcp and udp, and does not say so
 #
 # The counts to compare with come from conntrack-tools, never from ctxstat.
 
@@ -41,6 +48,40 @@ wait_for() {
 		((SECONDS < deadline)) || return 1
 		read -rt 0.1 <> <(:) || :
 	done
+}
+
+timeouts() {
+	local seconds=$1
+	shift
+	# shellcheck disable=SC2016 # expanded by that shell
+	on "$GATEWAY" sh -c 'seconds=$1; shift
+		for name; do for file in /proc/sys/net/netfilter/nf_conntrack_$name; do
+			echo "$seconds" >"$file" || exit
+		done; done' - "$seconds" "${@:-*_timeout*}"
+}
+
+silence() {
+	on "$1" nft -f - <<-RULES
+	table inet silence {
+		chain output {
+			type filter hook output priority raw - 10;
+			meta mark 1 accept
+			icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+			drop
+		}
+	}
+	RULES
+}
+
+silent_server() {
+	on "$SERVER" nft -f - <<-RULES
+	table inet silence {
+		chain prerouting {
+			type filter hook prerouting priority raw;
+			meta l4proto { tcp, udp } drop
+		}
+	}
+	RULES
 }
 
 module_loaded() { [ -d /sys/module/ctxstat ]; }

@@ -60,23 +60,6 @@ load_with() {
 
 reload_with() { module_unload && load_with "$1"; }
 
-silent_server() {
-	on "$SERVER" nft -f - <<-RULES
-	table inet silence {
-		chain prerouting {
-			type filter hook prerouting priority raw;
-			meta l4proto { tcp, udp } drop
-		}
-	}
-	RULES
-}
-
-timeouts() {
-	on "$GATEWAY" sh -c 'for file in /proc/sys/net/netfilter/nf_conntrack_*_timeout*; do
-		echo 3600 >"$file" || exit
-	done'
-}
-
 # What the kernel lists, in one pass: entries of each state for states ($tmp/truth),
 # and of each port of the original direction for ports ($tmp/truth.ports).
 list() {
@@ -304,7 +287,7 @@ some_overflow() {
 }
 
 table_ready() {
-	topology_up && silent_server && timeouts && echo 600000 >"$MAX" && echo 131072 >"$HASHSIZE"
+	topology_up && silent_server && timeouts 3600 && echo 600000 >"$MAX" && echo 131072 >"$HASHSIZE"
 }
 
 table_ready || skip_all "no namespaces can be made"

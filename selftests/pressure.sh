@@ -39,16 +39,6 @@ buckets() { cat "$HASHSIZE"; }
 
 # Datagrams of so many connections to the server, which answers none
 flood() { on "$CLIENT" "$TRAFFIC" spray "$1" 10.2.0.2 "${2:-10000}"; }
-silent_server() {
-	on "$SERVER" nft -f - <<-RULES
-	table inet silence {
-		chain prerouting {
-			type filter hook prerouting priority raw;
-			meta l4proto udp drop
-		}
-	}
-	RULES
-}
 
 flushed() { ct -F && exact "$GATEWAY" && [ "$(value entries)" = 0 ]; }
 
@@ -167,12 +157,6 @@ flush_under_traffic() {
 }
 
 # thousands that expire
-
-timeouts() {
-	on "$GATEWAY" sh -c 'for file in /proc/sys/net/netfilter/nf_conntrack_*_timeout*; do
-		echo '"$1"' >"$file" || exit
-	done'
-}
 
 # Expired entries leave when somebody looks
 emptied() {

@@ -18,29 +18,6 @@ module_loaded && loaded_before=1
 require_module
 topology_up || skip_all "no namespaces can be made"
 
-# Only the packets that peer.py marks leave a host, so that the kernels there do
-# not answer. What they drop has not been tracked yet.
-silence() {
-	on "$1" nft -f - <<-RULES
-	table inet silence {
-		chain output {
-			type filter hook output priority raw - 10;
-			meta mark 1 accept
-			icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-			drop
-		}
-	}
-	RULES
-}
-
-# Of every packet that is tracked from now on
-timeouts() {
-	# shellcheck disable=SC2016 # expanded by that shell
-	on "$GATEWAY" sh -c 'for file in /proc/sys/net/netfilter/nf_conntrack_*_timeout*; do
-		echo '"$1"' >"$file" || exit
-	done'
-}
-
 # A protocol that this kernel does not track has no states.
 connections() {
 	local l4proto sysctls

@@ -35,10 +35,7 @@ traffic_up() {
 	[ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 	topology_up || skip_all "no namespaces can be made"
 	# What expires would keep the table moving when all traffic is paused.
-	# shellcheck disable=SC2016 # expanded by that shell
-	on "$GATEWAY" sh -c 'for file in /proc/sys/net/netfilter/nf_conntrack_*_timeout*; do
-		echo 600 >"$file" || exit
-	done' || skip_all "no timeout can be set"
+	timeouts 600 || skip_all "no timeout can be set"
 
 	: >"$tmp/traffic"
 	traffic_in "$SERVER" serve 7
