@@ -173,12 +173,13 @@ expire() {
 	return 1
 }
 
-# Thousands within a few seconds; and no more in one of them than in all of the test
+# Thousands within a few seconds. Two ticks may be half a second apart, and what came
+# between them is taken as a rate.
 peak_rate() {
 	local rate time
 	rate=$(value peak_rate) time=$(value peak_rate_time)
 	echo "peak_rate $rate at $time, created $(value created)"
-	((rate >= 100 && rate <= $(value created) && time >= began && time <= EPOCHSECONDS))
+	((rate >= 100 && rate <= 2 * $(value created) && time >= began && time <= EPOCHSECONDS))
 }
 
 # four ports for many
