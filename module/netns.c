@@ -80,35 +80,36 @@ static void __net_exit ctxstat_net_pre_exit(struct net *net)
 	ctxstat_ports_detach(&cn->ports, &cn->dead_ports);
 }
 
-static void add_blocks(struct ctxstat_counters *sum, struct ctxstat_net *cn)
+static u32 block_entries(const struct ctxstat_counters *block, unsigned int row)
 {
-	int cpu;
+	unsigned int flags;
+	u32 n = 0;
 
-	ctxstat_counters_add(sum, cn->dead_shared);
-	if (cn->dead_percpu)
-		for_each_possible_cpu(cpu)
-			ctxstat_counters_add(sum, per_cpu_ptr(cn->dead_percpu, cpu));
+	for (flags = 0; flags < CTXSTAT_FLAGS; flags++)
+		n += block->live[ctxstat_cell(row, flags)];
+	return n;
 }
 
 /*
  * The entries that a namespace still has now end with it. Nobody can read its own
- * tables any more: the initial namespace shows them. If there is no memory for the
- * sum, they are not told of.
+ * tables any more: the initial namespace shows them.
  */
 static void bequeath(struct ctxstat_net *cn)
 {
 	struct ctxstat_counters *heir = ctxstat_net(&init_net)->shared;
-	struct ctxstat_counters *sum = ctxstat_counters_alloc();
 	unsigned int row;
+	int cpu;
 
-	if (!sum)
-		return;
-	add_blocks(sum, cn);
-	for (row = 0; row < CTXSTAT_ROWS; row++)
-		atomic_long_add(ctxstat_counters_entries(sum, row),
-				(atomic_long_t *)&heir->events[ctxstat_event(row,
-					CTXSTAT_ENDED + CTXSTAT_END_NETNS)]);
-	ctxstat_counters_free(sum);
+	for (row = 0; row < CTXSTAT_ROWS; row++) {
+		u32 n = block_entries(cn->dead_shared, row);
+
+		if (cn->dead_percpu)
+			for_each_possible_cpu(cpu)
+				n += block_entries(per_cpu_ptr(cn->dead_percpu,
+							       cpu), row);
+		atomic_long_add(n, (atomic_long_t *)&heir->events[
+			ctxstat_event(row, CTXSTAT_ENDED + CTXSTAT_END_NETNS)]);
+	}
 }
 
 static void __net_exit ctxstat_net_exit(struct net *net)
