@@ -50,7 +50,7 @@ static DEFINE_MUTEX(audit_lock);
 
 static int audit_entry(struct nf_conn *ct, void *data)
 {
-	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
+	unsigned long proto = ctxstat_protos[nf_ct_protonum(ct)].ports;
 	struct audit_seq *s = data;
 	struct audit_port *port;
 

@@ -62,11 +62,28 @@ struct ctxstat_l4 {
 extern const char *const ctxstat_family_names[CTXSTAT_FAMILIES];
 extern const struct ctxstat_l4 ctxstat_l4[CTXSTAT_L4PROTOS];
 
-/*
- * The rows of an IP protocol number: the first one within a family, with
- * CTXSTAT_HAS_STATES if its states have rows of their own.
+/* Protocols that have ports, in the order in which /proc shows them. */
+enum ctxstat_port_proto {
+	CTXSTAT_PORT_TCP,
+	CTXSTAT_PORT_UDP,
+	CTXSTAT_PORT_UDPLITE,
+	CTXSTAT_PORT_SCTP,
+	CTXSTAT_PORT_DCCP,
+	CTXSTAT_PORT_PROTOS,
+};
+
+/**
+ * struct ctxstat_proto - how entries of an IP protocol number are counted
+ * @row: the first row within a family, with CTXSTAT_HAS_STATES if its states
+ *	have rows of their own
+ * @ports: in the table of ports; CTXSTAT_PORT_PROTOS if it has none
  */
-extern const u8 ctxstat_rows_of[256];
+struct ctxstat_proto {
+	u8 row;
+	u8 ports;
+};
+
+extern const struct ctxstat_proto ctxstat_protos[256];
 
 #define CTXSTAT_HAS_STATES	128
 #define CTXSTAT_TCP_ROW		0

@@ -68,7 +68,7 @@ void ctxstat_entry_disable(void)
 static unsigned long tagged(const struct nf_conn *ct, unsigned long status,
 			    unsigned long generation)
 {
-	unsigned long row = ctxstat_rows_of[nf_ct_protonum(ct)];
+	unsigned long row = ctxstat_protos[nf_ct_protonum(ct)].row;
 	unsigned long mirror = (u8)status | IPS_CONFIRMED;
 	enum ctxstat_l4proto l4proto = CTXSTAT_TCP;
 	unsigned long state = 0;
@@ -170,7 +170,7 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 {
 	const unsigned long kept = CTXSTAT_IN_PORTS | CTXSTAT_ANSWERED |
 				   CTXSTAT_REASON_MASK;
-	unsigned long proto = ctxstat_port_protos[nf_ct_protonum(ct)];
+	unsigned long proto = ctxstat_protos[nf_ct_protonum(ct)].ports;
 	unsigned long generation = READ_ONCE(ctxstat_generation);
 	struct ctxstat_port_leaf *leaf = NULL;
 	struct ctxstat_net *cn;
@@ -237,8 +237,7 @@ void notrace ctxstat_entry_changed_tcp(struct nf_conn *ct)
 {
 	/* pairs with the cmpxchg below: at least the state it was made of */
 	unsigned long old = smp_load_acquire(&ct->status);
-	unsigned long new = old ^ (unsigned long)(u8)(old ^ old >>
-			    CTXSTAT_TAG_MIRROR) << CTXSTAT_TAG_MIRROR;
+	unsigned long new = ctxstat_tag_mirror(old);
 	unsigned long state = READ_ONCE(ct->proto.tcp.state);
 	/* with the reason, if there is one: out of range then */
 	unsigned long was = old >> CTXSTAT_TAG_STATE;

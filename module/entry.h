@@ -8,10 +8,9 @@
  * balanced by exactly one increment, whichever CPUs were involved, and the
  * end takes off what the tag says, not what the entry looks like by then.
  *
- * Every connection pays for four of these: it begins, is answered, is deleted,
- * and ends. What they do in the plain case is inline here, as each call would add to the
- * price; entry.c has the rest. None takes a
- * lock of ours or sleeps.
+ * Every connection pays for four of these: it begins, is answered, is deleted, and
+ * ends. What they do in the plain case is inline here, as each call would add to the
+ * price; entry.c has the rest. None takes a lock of ours or sleeps.
  */
 #ifndef CTXSTAT_ENTRY_H
 #define CTXSTAT_ENTRY_H
@@ -79,7 +78,7 @@ static __always_inline struct ctxstat_port_leaf *
 ctxstat_entry_leaf(const struct ctxstat_net *cn, const struct nf_conn *ct)
 {
 	return ctxstat_port_find(&cn->ports,
-				 ctxstat_port_protos[nf_ct_protonum(ct)],
+				 ctxstat_protos[nf_ct_protonum(ct)].ports,
 				 ctxstat_port_of(ct));
 }
 
@@ -117,7 +116,7 @@ static __always_inline void ctxstat_entry_answered(struct ctxstat_net *cn,
 static __always_inline void ctxstat_entry_begin(struct nf_conn *ct)
 {
 	unsigned long generation = READ_ONCE(ctxstat_generation);
-	unsigned long row = ctxstat_rows_of[nf_ct_protonum(ct)];
+	unsigned long row = ctxstat_protos[nf_ct_protonum(ct)].row;
 	/* Without a tag; if it has one, a clone of its packet came first. */
 	unsigned long old = (u32)data_race(ct->status), new;
 	struct ctxstat_counters __percpu *counters;
@@ -155,7 +154,7 @@ static __always_inline void ctxstat_entry_begin(struct nf_conn *ct)
 	leaf = ctxstat_entry_leaf(cn, ct);
 	if (likely(leaf))
 		new |= CTXSTAT_IN_PORTS;
-	else if (ctxstat_port_protos[nf_ct_protonum(ct)] != CTXSTAT_PORT_PROTOS)
+	else if (ctxstat_protos[nf_ct_protonum(ct)].ports != CTXSTAT_PORT_PROTOS)
 		goto slow;
 	if (unlikely(!try_cmpxchg(&ct->status, &old, new)))
 		goto slow;
@@ -187,8 +186,7 @@ slow:
 static __always_inline void ctxstat_entry_changed(struct nf_conn *ct)
 {
 	unsigned long old = READ_ONCE(ct->status);
-	unsigned long new = old ^ (unsigned long)(u8)(old ^ old >>
-			    CTXSTAT_TAG_MIRROR) << CTXSTAT_TAG_MIRROR;
+	unsigned long new = ctxstat_tag_mirror(old);
 	struct ctxstat_counters __percpu *counters;
 	struct ctxstat_net *cn;
 	u32 __percpu *cells;
@@ -218,7 +216,7 @@ static __always_inline void ctxstat_entry_changed(struct nf_conn *ct)
 		ctxstat_histogram_change(cn, ct, old, new);
 	/* there was no memory for its port; there may be now */
 	if (unlikely(!(new & CTXSTAT_IN_PORTS)) &&
-	    ctxstat_port_protos[nf_ct_protonum(ct)] != CTXSTAT_PORT_PROTOS)
+	    ctxstat_protos[nf_ct_protonum(ct)].ports != CTXSTAT_PORT_PROTOS)
 		goto slow;
 	return;
 

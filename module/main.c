@@ -5,8 +5,7 @@
  * Read on in: tag.h (what an entry is counted as), entry.h (its life),
  * counters.h and ports.h (who counts where), packet.c and trace.c (what is seen),
  * reason.c (why an entry ends), netns.c (what belongs to a namespace), proc*.c
- * (what is shown). This file is the
- * order of load and unload.
+ * (what is shown). This file is the order of load and unload.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The port table of a network namespace: ports.h says who may do what. */
-#include <linux/in.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "class.h"
-#include "compat.h"
 #include "counters.h"
 #include "ports.h"
 
@@ -28,34 +27,6 @@ static struct ctxstat_port_root dead_root = {
 static struct kmem_cache *leaf_cache;
 /* By all namespaces, and by all but the initial one. */
 static atomic_long_t memory_used, memory_others;
-
-#define NO_PORTS(from, to) [from ... to] = CTXSTAT_PORT_PROTOS
-
-const u8 ctxstat_port_protos[256] = {
-	NO_PORTS(0, IPPROTO_TCP - 1),
-	[IPPROTO_TCP]	  = CTXSTAT_PORT_TCP,
-	NO_PORTS(IPPROTO_TCP + 1, IPPROTO_UDP - 1),
-	[IPPROTO_UDP]	  = CTXSTAT_PORT_UDP,
-	NO_PORTS(IPPROTO_UDP + 1, IPPROTO_DCCP - 1),
-#ifdef CONFIG_NF_CT_PROTO_DCCP
-	[IPPROTO_DCCP]	  = CTXSTAT_PORT_DCCP,
-#else
-	[IPPROTO_DCCP]	  = CTXSTAT_PORT_PROTOS,
-#endif
-	NO_PORTS(IPPROTO_DCCP + 1, IPPROTO_SCTP - 1),
-#ifdef CONFIG_NF_CT_PROTO_SCTP
-	[IPPROTO_SCTP]	  = CTXSTAT_PORT_SCTP,
-#else
-	[IPPROTO_SCTP]	  = CTXSTAT_PORT_PROTOS,
-#endif
-	NO_PORTS(IPPROTO_SCTP + 1, IPPROTO_UDPLITE - 1),
-#ifdef CONFIG_NF_CT_PROTO_UDPLITE
-	[IPPROTO_UDPLITE] = CTXSTAT_PORT_UDPLITE,
-#else
-	[IPPROTO_UDPLITE] = CTXSTAT_PORT_PROTOS,
-#endif
-	NO_PORTS(IPPROTO_UDPLITE + 1, 255),
-};
 
 static const u8 port_l4protos[CTXSTAT_PORT_PROTOS] = {
 	[CTXSTAT_PORT_TCP]     = CTXSTAT_TCP,
@@ -117,85 +88,42 @@ static void uncharge(struct ctxstat_ports *ports, long bytes)
 }
 
 /*
+ * What *@where points to, which is @empty if it has not been made yet: then it is made
+ * as a copy of that, zeroed if there is none, and whoever comes first makes it for
+ * all. A leaf has a @cache of its own.
+ *
  * Statistics are not worth the reserves that are kept for who cannot wait, nor a
  * warning. With PREEMPT_RT memory cannot be had with preemption off, as it is when
  * another tracer is on the same function.
  */
-static void *get_zeroed(struct ctxstat_ports *ports, struct kmem_cache *cache,
-			size_t size)
+static void *make(struct ctxstat_ports *ports, void **where, void *empty,
+		  struct kmem_cache *cache, size_t size)
 {
 	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN | __GFP_ZERO;
-	void *new;
+	void *old = READ_ONCE(*where), *new;
 
+	if (old != empty)
+		return old;
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !preemptible())
 		return NULL;
 	if (!charge(ports, size))
 		return NULL;
 	new = cache ? kmem_cache_alloc(cache, gfp) : kmalloc(size, gfp);
 	if (!new)
-		uncharge(ports, size);
-	return new;
-}
-
-/*
- * Whoever comes first makes it for all. The cmpxchg's release: who finds it finds
- * it initialised.
- */
-static struct ctxstat_port_root *make_root(struct ctxstat_ports *ports,
-					   struct ctxstat_port_root **where)
-{
-	struct ctxstat_port_root *old = READ_ONCE(*where), *new;
-	size_t i;
-
-	if (old != &no_root)
-		return old;
-	new = get_zeroed(ports, NULL, sizeof(*new));
-	if (!new)
-		return NULL;
-	for (i = 0; i < CTXSTAT_ROOT_NODES; i++)
-		new->nodes[i] = &no_node;
-	old = cmpxchg(where, &no_root, new);
-	if (old == &no_root)
+		goto uncharge;
+	if (empty)
+		memcpy(new, empty, size);
+	/* a release: who finds it finds what is in it */
+	old = cmpxchg(where, empty, new);
+	if (old == empty)
 		return new;
-	kfree(new);
-	uncharge(ports, sizeof(*new));
-	return old;
-}
-
-static struct ctxstat_port_node *make_node(struct ctxstat_ports *ports,
-					   struct ctxstat_port_node **where)
-{
-	struct ctxstat_port_node *old = READ_ONCE(*where), *new;
-
-	if (old != &no_node)
-		return old;
-	new = get_zeroed(ports, NULL, sizeof(*new));
-	if (!new)
-		return NULL;
-	old = cmpxchg(where, &no_node, new);
-	if (old == &no_node)
-		return new;
-	kfree(new);
-	uncharge(ports, sizeof(*new));
-	return old;
-}
-
-static struct ctxstat_port_leaf *make_leaf(struct ctxstat_ports *ports,
-					   struct ctxstat_port_leaf **where)
-{
-	struct ctxstat_port_leaf *old = READ_ONCE(*where), *new;
-
-	if (old)
-		return old;
-	new = get_zeroed(ports, leaf_cache, sizeof(*new));
-	if (!new)
-		return NULL;
-	old = cmpxchg(where, NULL, new);
-	if (!old)
-		return new;
-	kmem_cache_free(leaf_cache, new);
-	uncharge(ports, sizeof(*new));
-	return old;
+	if (cache)
+		kmem_cache_free(cache, new);
+	else
+		kfree(new);
+uncharge:
+	uncharge(ports, size);
+	return new ? old : NULL;
 }
 
 /**
@@ -212,14 +140,19 @@ struct ctxstat_port_leaf *ctxstat_port_make(struct ctxstat_ports *ports,
 {
 	struct ctxstat_port_root *root;
 	struct ctxstat_port_node *node;
+	void **where;
 
-	root = make_root(ports, &ports->roots[proto]);
+	root = make(ports, (void **)&ports->roots[proto], &no_root, NULL,
+		    sizeof(*root));
 	if (!root || root == &dead_root)
 		return NULL;
-	node = make_node(ports, &root->nodes[port >> 8]);
+	node = make(ports, (void **)&root->nodes[port >> 8], &no_node, NULL,
+		    sizeof(*node));
 	if (!node)
 		return NULL;
-	return make_leaf(ports, &node->leaves[port >> 4 & (CTXSTAT_NODE_LEAVES - 1)]);
+	where = (void **)&node->leaves[port >> 4 & (CTXSTAT_NODE_LEAVES - 1)];
+	return make(ports, where, NULL, leaf_cache,
+		    sizeof(struct ctxstat_port_leaf));
 }
 
 static size_t percpu_size(void)

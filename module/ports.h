@@ -4,13 +4,13 @@
  * protocol and destination port of the original direction, which never changes
  * in an entry's life.
  *
- * A tree for each protocol: the root has a node for every 256 ports, a node a leaf for
- * every 16 ports, so that a port's bytes are the way to it. Each is made when it is needed first, with what memory is
- * at hand, and lives as long as the namespace. Whether an entry is counted here is
- * a bit of its tag. If there is no memory for its leaf, it is not, and the overflow
- * is counted; whoever looks at such an entry in full later (its next change of
- * state, or an audit) tries again. So an entry that has the bit has its leaf, and
- * nothing that is due to be counted for it can fail.
+ * A tree for each protocol: the root has a node for every 256 ports, a node a leaf
+ * for every 16 ports, so that a port's bytes are the way to it. Each is made when it
+ * is needed first, with what memory is at hand, and lives as long as the namespace.
+ * Whether an entry is counted here is a bit of its tag. If there is no memory for its
+ * leaf, it is not, and the overflow is counted; its next change of state, or an
+ * audit, tries again. So an entry that has the bit has its leaf, and nothing that is
+ * due to be counted for it can fail.
  *
  * Who writes: the entry callbacks, as in counters.h. A leaf is shared by all CPUs,
  * with atomic operations, until it sees CTXSTAT_BUSY_EVENTS in a second: then the
@@ -28,15 +28,7 @@
 #include <linux/types.h>
 #include <net/netfilter/nf_conntrack.h>
 
-/* Protocols that have ports, in the order in which /proc shows them. */
-enum ctxstat_port_proto {
-	CTXSTAT_PORT_TCP,
-	CTXSTAT_PORT_UDP,
-	CTXSTAT_PORT_UDPLITE,
-	CTXSTAT_PORT_SCTP,
-	CTXSTAT_PORT_DCCP,
-	CTXSTAT_PORT_PROTOS,
-};
+#include "class.h"
 
 #define CTXSTAT_LEAF_PORTS	16
 #define CTXSTAT_NODE_LEAVES	16
@@ -82,9 +74,6 @@ struct ctxstat_port_root {
 	struct ctxstat_port_node *nodes[CTXSTAT_ROOT_NODES];
 };
 
-/* The protocol of an IP protocol number; CTXSTAT_PORT_PROTOS if it has no ports. */
-extern const u8 ctxstat_port_protos[256];
-
 /**
  * struct ctxstat_ports - the port table of a namespace
  * @roots: by protocol, and one more that always is empty
@@ -104,7 +93,7 @@ struct ctxstat_ports {
 /**
  * ctxstat_port_find() - the leaf of a port
  * @ports: of the namespace
- * @proto: from ctxstat_port_protos
+ * @proto: from ctxstat_protos
  * @port: in host byte order
  *
  * Return: the leaf, or NULL if it has not been made.

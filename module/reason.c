@@ -19,13 +19,13 @@
 #include "reason.h"
 
 const char *const ctxstat_reason_names[CTXSTAT_REASONS] = {
-	[CTXSTAT_END_OTHER]	  = "other",
+	[CTXSTAT_END_OTHER]   = "other",
 	[CTXSTAT_END_TIMEOUT] = "timeout",
 	[CTXSTAT_END_CLOSED]  = "closed",
-	[CTXSTAT_END_RESET]	  = "reset",
+	[CTXSTAT_END_RESET]   = "reset",
 	[CTXSTAT_END_EVICTED] = "evicted",
 	[CTXSTAT_END_DELETED] = "deleted",
-	[CTXSTAT_END_NETNS]	  = "netns",
+	[CTXSTAT_END_NETNS]   = "netns",
 };
 
 /* What a caller is known for. */

@@ -21,12 +21,12 @@
  *	60..62	  why it ends, once that is known; see reason.h
  *	63	  free
  *
- * Mirror and state in whole bytes, so that the check of an established packet compares memory with
- * memory and masks nothing. The state is compared without asking for the
- * protocol: the byte that holds tcp's state lies beyond what other protocols
- * use, and stays 0 like the state in their tag. (Should it not, the check fails
- * and the entry is looked at in full.) An entry that is being deleted has a reason
- * in that byte, and is looked at in full as well.
+ * Mirror and state have whole bytes, so that the check of an established packet
+ * compares memory with memory and masks nothing. The state is compared without
+ * asking for the protocol: the byte that holds tcp's state lies beyond what other
+ * protocols use, and stays 0 like the state in their tag. (Should it not, the check
+ * fails and the entry is looked at in full.) An entry that is being deleted has a
+ * reason in that byte, and is looked at in full as well.
  *
  * CONFIRMED is set in the mirror from the beginning. But sctp and dccp keep
  * their state elsewhere, where that comparison does not look: the mirror in
@@ -119,6 +119,14 @@ static __always_inline long ctxstat_tag_answered(unsigned long tag)
 static __always_inline unsigned long ctxstat_tag_flags(unsigned long tag)
 {
 	return tag >> (CTXSTAT_TAG_MIRROR + 1) & (CTXSTAT_FLAGS - 1);
+}
+
+/* The same tag with a mirror of the status as it is now. */
+static __always_inline unsigned long ctxstat_tag_mirror(unsigned long tag)
+{
+	u8 differs = tag ^ tag >> CTXSTAT_TAG_MIRROR;
+
+	return tag ^ (unsigned long)differs << CTXSTAT_TAG_MIRROR;
 }
 
 /* The cell in which an entry with this tag is counted. */
