@@ -19,8 +19,14 @@
 #include "proc.h"
 #include "version.h"
 
-/* Sum the counters of a namespace and take note of peaks. */
-static struct ctxstat_counters *proc_sum(struct ctxstat_net *cn)
+/**
+ * ctxstat_proc_sum() - sum the counters of a namespace and take note of peaks
+ * @cn: the namespace
+ *
+ * Context: may sleep.
+ * Return: the sum, for ctxstat_counters_free(), or NULL.
+ */
+struct ctxstat_counters *ctxstat_proc_sum(struct ctxstat_net *cn)
 {
 	struct ctxstat_counters *sum = ctxstat_counters_alloc();
 
@@ -84,7 +90,7 @@ static int summary_show(struct seq_file *m, void *v)
 {
 	struct net *net = seq_file_single_net(m);
 	struct ctxstat_net *cn = ctxstat_net(net);
-	struct ctxstat_counters *sum = proc_sum(cn);
+	struct ctxstat_counters *sum = ctxstat_proc_sum(cn);
 	unsigned long insert_failed[CTXSTAT_L4PROTOS] = {};
 	struct ctxstat_totals totals;
 	struct ctxstat_peak peak, rate;
@@ -165,7 +171,7 @@ static void *states_start(struct seq_file *m, loff_t *pos)
 	struct ctxstat_counters *sum;
 
 	if (*pos == 0) {
-		sum = proc_sum(cn);
+		sum = ctxstat_proc_sum(cn);
 		if (!sum)
 			return ERR_PTR(-ENOMEM);
 		ctxstat_counters_rows(sum, s->rows);
@@ -252,7 +258,7 @@ static void *stat_start(struct seq_file *m, loff_t *pos)
 	struct ctxstat_counters *sum;
 
 	if (*pos == 0) {
-		sum = proc_sum(ctxstat_net(seq_file_net(m)));
+		sum = ctxstat_proc_sum(ctxstat_net(seq_file_net(m)));
 		if (!sum)
 			return ERR_PTR(-ENOMEM);
 		s->entries = ctxstat_counters_totals(sum).entries;

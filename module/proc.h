@@ -4,6 +4,8 @@
 
 #include <linux/seq_file.h>
 
+struct ctxstat_counters;
+struct ctxstat_net;
 struct net;
 struct proc_dir_entry;
 
@@ -12,6 +14,7 @@ struct proc_dir_entry;
 
 int ctxstat_proc_init(struct net *net);
 void ctxstat_proc_exit(struct net *net);
+struct ctxstat_counters *ctxstat_proc_sum(struct ctxstat_net *cn);
 
 /* proc_events.c, proc_ports.c */
 bool ctxstat_proc_events_init(struct net *net, struct proc_dir_entry *dir);

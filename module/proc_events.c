@@ -4,8 +4,10 @@
  * Lines of transitions and ends that are zero are left out: most of them could not
  * be anything else. README.md and ctxstat(8) describe the formats.
  */
+#include <linux/err.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
 #include <linux/time64.h>
 #include <net/net_namespace.h>
 
@@ -19,17 +21,13 @@
 /* All records are taken from one sum, made when reading starts at the beginning. */
 struct events_seq {
 	struct seq_net_private p;
-	struct ctxstat_counters sum;
+	unsigned long events[CTXSTAT_EVENTS];
 };
 
-static void events_sum(struct seq_file *m, loff_t pos)
-{
-	struct ctxstat_net *cn = ctxstat_net(seq_file_net(m));
-	struct events_seq *s = m->private;
-
-	if (!pos)
-		ctxstat_counters_sum(&s->sum, cn);
-}
+struct histograms_seq {
+	struct seq_net_private p;
+	struct ctxstat_hist hists[CTXSTAT_L4PROTOS][CTXSTAT_HISTOGRAMS];
+};
 
 /* Position 0 is the line of column names, position n is @n - 1 of a table. */
 static void *token(loff_t pos)
@@ -53,10 +51,23 @@ static void *events_at(struct seq_file *m, loff_t *pos, unsigned int first,
 	for (; *pos <= CTXSTAT_ROWS * n; ++*pos) {
 		unsigned int row = (*pos - 1) / n, what = first + (*pos - 1) % n;
 
-		if (wanted(row) && s->sum.events[ctxstat_event(row, what)])
+		if (wanted(row) && s->events[ctxstat_event(row, what)])
 			return token(*pos);
 	}
 	return NULL;
+}
+
+static int events_sum(struct seq_file *m)
+{
+	struct ctxstat_net *cn = ctxstat_net(seq_file_net(m));
+	struct ctxstat_counters *sum = ctxstat_proc_sum(cn);
+	struct events_seq *s = m->private;
+
+	if (!sum)
+		return -ENOMEM;
+	memcpy(s->events, sum->events, sizeof(s->events));
+	ctxstat_counters_free(sum);
+	return 0;
 }
 
 static void show_row(struct seq_file *m, const struct ctxstat_class *class)
@@ -90,7 +101,8 @@ static void *transitions_at(struct seq_file *m, loff_t *pos)
 
 static void *transitions_start(struct seq_file *m, loff_t *pos)
 {
-	events_sum(m, *pos);
+	if (!*pos && events_sum(m))
+		return ERR_PTR(-ENOMEM);
 	return transitions_at(m, pos);
 }
 
@@ -118,7 +130,7 @@ static int transitions_show(struct seq_file *m, void *v)
 		   from == CTXSTAT_FROM_NEW ? "-" :
 		   ctxstat_l4[class.l4proto].states[from - CTXSTAT_FROM_STATE],
 		   ctxstat_state_name(&class),
-		   s->sum.events[ctxstat_event(row, from)]);
+		   s->events[ctxstat_event(row, from)]);
 	return 0;
 }
 
@@ -147,7 +159,8 @@ static void *ends_at(struct seq_file *m, loff_t *pos)
 
 static void *ends_start(struct seq_file *m, loff_t *pos)
 {
-	events_sum(m, *pos);
+	if (!*pos && events_sum(m))
+		return ERR_PTR(-ENOMEM);
 	return ends_at(m, pos);
 }
 
@@ -173,7 +186,7 @@ static int ends_show(struct seq_file *m, void *v)
 	show_row(m, &class);
 	seq_printf(m, " %s %s %lu\n", ctxstat_state_name(&class),
 		   ctxstat_reason_names[reason],
-		   s->sum.events[ctxstat_event(row, CTXSTAT_ENDED + reason)]);
+		   s->events[ctxstat_event(row, CTXSTAT_ENDED + reason)]);
 	return 0;
 }
 
@@ -207,7 +220,17 @@ static void *histograms_at(loff_t *pos)
 
 static void *histograms_start(struct seq_file *m, loff_t *pos)
 {
-	events_sum(m, *pos);
+	struct ctxstat_net *cn = ctxstat_net(seq_file_net(m));
+	struct histograms_seq *s = m->private;
+	struct ctxstat_counters *sum;
+
+	if (!*pos) {
+		sum = ctxstat_proc_sum(cn);
+		if (!sum)
+			return ERR_PTR(-ENOMEM);
+		memcpy(s->hists, sum->hists, sizeof(s->hists));
+		ctxstat_counters_free(sum);
+	}
 	return histograms_at(pos);
 }
 
@@ -219,7 +242,7 @@ static void *histograms_next(struct seq_file *m, void *v, loff_t *pos)
 
 static int histograms_show(struct seq_file *m, void *v)
 {
-	const struct events_seq *s = m->private;
+	const struct histograms_seq *s = m->private;
 	unsigned int l4proto, what, bucket, i;
 	const struct ctxstat_hist *hist;
 	unsigned long count = 0;
@@ -231,7 +254,7 @@ static int histograms_show(struct seq_file *m, void *v)
 	bucket = index_of(v) % CTXSTAT_BUCKETS;
 	what = index_of(v) / CTXSTAT_BUCKETS % CTXSTAT_HISTOGRAMS;
 	l4proto = index_of(v) / CTXSTAT_BUCKETS / CTXSTAT_HISTOGRAMS;
-	hist = &s->sum.hists[l4proto][what];
+	hist = &s->hists[l4proto][what];
 	for (i = 0; i <= bucket; i++)
 		count += hist->buckets[i];
 
@@ -262,9 +285,10 @@ static const struct seq_operations histograms_seq_ops = {
  */
 bool ctxstat_proc_events_init(struct net *net, struct proc_dir_entry *dir)
 {
-	const unsigned int size = sizeof(struct events_seq);
-
-	return proc_create_net("transitions", 0444, dir, &transitions_seq_ops, size) &&
-	       proc_create_net("ends", 0444, dir, &ends_seq_ops, size) &&
-	       proc_create_net("histograms", 0444, dir, &histograms_seq_ops, size);
+	return proc_create_net("transitions", 0444, dir, &transitions_seq_ops,
+			       sizeof(struct events_seq)) &&
+	       proc_create_net("ends", 0444, dir, &ends_seq_ops,
+			       sizeof(struct events_seq)) &&
+	       proc_create_net("histograms", 0444, dir, &histograms_seq_ops,
+			       sizeof(struct histograms_seq));
 }
