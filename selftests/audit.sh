@@ -19,7 +19,6 @@ QUIET=3000
 # One behind conntrack, as in packet.c
 PRIORITY=-199
 
-module_loaded && loaded_before=1
 [ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 require_module
 topology_up || skip_all "no namespaces can be made"
@@ -258,8 +257,6 @@ note "${under_traffic:-}"
 check "traffic stops: exact" traffic_stops
 check "audits under traffic left nothing behind" audit_clean "$GATEWAY"
 traffic_end
-if [ -z "${loaded_before:-}" ]; then
-	module_unload || note "cannot be unloaded"
-fi
+module_restore || note "cannot be unloaded"
 check "kernel log is clean" kernel_is_clean
 finish

@@ -12,7 +12,6 @@
 
 RESTORED=2000
 
-module_loaded && loaded_before=1
 require_module
 topology_up || skip_all "no namespaces can be made"
 
@@ -302,7 +301,7 @@ check "a file restored twice at once: exact" exact "$GATEWAY"
 expect 0 0 "$(ct -C)"
 ct -F 2>/dev/null
 check "the listener lost nothing" events_as_expected
-if [ -z "${loaded_before:-}" ]; then
+if [ -z "$loaded_before" ]; then
 	check "the listener outlives the module" module_unload
 else
 	check "the listener runs to the end" kill -0 "$listener"

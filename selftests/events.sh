@@ -29,7 +29,6 @@ FLOWS=1000	# of each family, for them
 LATE=100	# of each family, for the gc to evict others
 CLASHES=20	# of each family, for four ports
 
-module_loaded && loaded_before=1
 require_module
 [ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 { [ -w "$MAX" ] && [ -w "$HASHSIZE" ]; } || skip_all "must be run in the initial network namespace"
@@ -624,8 +623,6 @@ check "torn down with a namespace: the initial one has them" tear_down
 check "torn down with a namespace: not in another" no_netns_in_gateway
 
 check "audit finds nothing" audit_clean "$GATEWAY"
-if [ -z "${loaded_before:-}" ]; then
-	module_unload || note "cannot be unloaded"
-fi
+module_restore || note "cannot be unloaded"
 check "the kernel is clean" kernel_is_clean
 finish

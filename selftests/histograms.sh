@@ -17,7 +17,6 @@ MANY=2000	# in a second: enough for counters per CPU
 require tc
 modprobe sch_netem 2>/dev/null || skip_all "no packet can be delayed: there is no sch_netem"
 [ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
-module_loaded && loaded_before=1
 require_module
 
 cleanup_more() {
@@ -338,8 +337,6 @@ note "$(grep -v ' 0 -$\| 0 0$' "$tmp/histograms" | grep +Inf)"
 
 traffic_end
 check "audit finds nothing" audit_clean "$GATEWAY"
-if [ -z "${loaded_before:-}" ]; then
-	module_unload || note "cannot be unloaded"
-fi
+module_restore || note "cannot be unloaded"
 check "kernel log is clean" kernel_is_clean
 finish

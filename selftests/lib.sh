@@ -6,8 +6,9 @@
 #
 #   plan, check, note, skip_all, require, finish
 #       see ktap.sh
-#   module_load, module_unload, module_loaded
+#   module_load [PARAMETER...], module_unload, module_loaded
 #       the module is $CTXSTAT_KO if that is set, else the installed one
+#   module_restore          loaded or not as it was in the beginning ($loaded_before)
 #   exact NAMESPACE         every cell of states, and every port, equals the kernel's
 #                           own listing
 #   wait_for SECONDS COMMAND...
@@ -88,13 +89,24 @@ module_loaded() { [ -d /sys/module/ctxstat ]; }
 
 module_load() {
 	if [ -n "${CTXSTAT_KO:-}" ]; then
-		modprobe nf_conntrack && insmod "$CTXSTAT_KO"
+		modprobe nf_conntrack && insmod "$CTXSTAT_KO" "$@"
 	else
-		modprobe ctxstat
+		modprobe ctxstat "$@"
 	fi
 }
 
 module_unload() { rmmod ctxstat; }
+
+loaded_before=
+! module_loaded || loaded_before=1
+
+module_restore() {
+	if [ -n "$loaded_before" ]; then
+		module_loaded || module_load
+	else
+		! module_loaded || module_unload
+	fi
+}
 
 require_module() {
 	module_loaded || module_load || skip_all "the ctxstat module cannot be loaded"

@@ -24,20 +24,14 @@ require pahole
 modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection tracking"
 [ -e $TRACEFS/kprobe_events ] || skip_all "no kprobe events in $TRACEFS"
 
-loaded_before=
 if module_loaded; then
-	loaded_before=1
 	module_unload || skip_all "the ctxstat module is in use"
 fi
 
 cleanup_more() {
 	traffic_end
 	probe_remove
-	if [ -z "$loaded_before" ]; then
-		! module_loaded || module_unload
-	else
-		module_loaded || module_load
-	fi
+	module_restore
 }
 
 # Where the word is, from the running kernel's type information

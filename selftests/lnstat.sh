@@ -28,8 +28,7 @@ here() {
 # lnstat's exit status says nothing
 dump() { here "$1" lnstat -d; }
 
-module_loaded && loaded_before=1
-if [ -z "${loaded_before:-}" ]; then
+if [ -z "$loaded_before" ]; then
 	modprobe nf_conntrack
 	dump - >"$tmp/dump.initial"
 	dump "$GATEWAY" >"$tmp/dump.gateway"
@@ -216,8 +215,6 @@ fi
 everything "$GATEWAY" "busy" gateway
 check "busy: lnstat shows rates" rates "$GATEWAY"
 check "busy: exact" exact "$GATEWAY"
-if [ -z "${loaded_before:-}" ]; then
-	module_unload || note "cannot be unloaded"
-fi
+module_restore || note "cannot be unloaded"
 check "kernel log is clean" kernel_is_clean
 finish

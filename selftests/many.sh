@@ -29,35 +29,21 @@ modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection trackin
 { [ -w "$MAX" ] && [ -w "$HASHSIZE" ]; } || skip_all "must be run in the initial network namespace"
 cpus=$(($(sed 's/.*-//' /sys/devices/system/cpu/possible) + 1))
 max=$(cat "$MAX") hashsize=$(cat "$HASHSIZE")
-loaded_before=
 if module_loaded; then
-	loaded_before=1
 	module_unload || skip_all "the ctxstat module is in use"
 fi
 cleanup_more() {
 	traffic_end
 	echo "$max" >"$MAX"
 	echo "$hashsize" >"$HASHSIZE"
-	if [ -z "$loaded_before" ]; then
-		! module_loaded || module_unload
-	else
-		! module_loaded || module_unload
-		module_load
-	fi
+	! module_loaded || module_unload
+	module_restore
 }
 
 ct() { on "$GATEWAY" conntrack "$@"; }
 value() { summary_of "$GATEWAY" "$1"; }
 
-# load_with PORT_MEMORY
-load_with() {
-	if [ -n "${CTXSTAT_KO:-}" ]; then
-		insmod "$CTXSTAT_KO" port_memory="$1"
-	else
-		modprobe ctxstat port_memory="$1"
-	fi
-}
-
+load_with() { module_load port_memory="$1"; }
 reload_with() { module_unload && load_with "$1"; }
 
 # What the kernel lists, in one pass: entries of each state for states ($tmp/truth),

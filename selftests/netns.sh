@@ -21,8 +21,6 @@ OWNED=$TOPOLOGY_PREFIX-owned
 NOBODY=65534
 
 require setpriv unshare nsenter
-loaded_before=
-module_loaded && loaded_before=1
 require_module
 
 owner='' loop=''
@@ -32,11 +30,7 @@ cleanup_more() {
 	[ -z "$owner" ] || kill "$owner" 2>/dev/null
 	ip netns list | sed -n "s/^\(\(${PREFIX}[0-9]\|$OUTSIDE\|$OWNED\)[^ ]*\).*/netns del \1/p" |
 		ip -batch -
-	if [ -z "$loaded_before" ]; then
-		! module_loaded || module_unload
-	else
-		module_loaded || module_load
-	fi
+	module_restore
 }
 
 # batch add|del FIRST LAST: so many namespaces, by one process

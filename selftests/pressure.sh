@@ -19,7 +19,6 @@ FLOWS=4000
 HASHSIZE=/sys/module/nf_conntrack/parameters/hashsize
 MAX=/proc/sys/net/netfilter/nf_conntrack_max
 
-module_loaded && loaded_before=1
 require_module
 [ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 { [ -w "$MAX" ] && [ -w "$HASHSIZE" ]; } || skip_all "must be run in the initial network namespace"
@@ -231,8 +230,6 @@ step "resized and flushed: traffic stops" traffic_stops
 check "resized back" sh -c "echo $hashsize >$HASHSIZE"
 traffic_end
 step "audit finds nothing" audit_clean "$GATEWAY"
-if [ -z "${loaded_before:-}" ]; then
-	module_unload || note "cannot be unloaded"
-fi
+module_restore || note "cannot be unloaded"
 check "kernel log is clean" kernel_is_clean
 finish

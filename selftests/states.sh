@@ -14,7 +14,6 @@
 . "$(dirname "$(realpath "$0")")/lib.sh"
 require python3
 
-module_loaded && loaded_before=1
 require_module
 topology_up || skip_all "no namespaces can be made"
 
@@ -143,7 +142,7 @@ tell flush
 round "deleted"
 
 check "audit finds nothing" audit_clean "$GATEWAY"
-if [ -z "${loaded_before:-}" ]; then
+if [ -z "$loaded_before" ]; then
 	check "unload" module_unload
 else
 	check "unload # SKIP it was loaded before" true

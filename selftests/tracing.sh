@@ -21,8 +21,6 @@ for tracer in function function_graph; do
 	grep -qw $tracer $TRACEFS/available_tracers || skip_all "this kernel has no $tracer tracer"
 done
 
-loaded_before=
-module_loaded && loaded_before=1
 # The first load also makes the kernel say that the module is out of tree.
 require_module
 cleanup_more() {
@@ -30,11 +28,7 @@ cleanup_more() {
 	tracer nop
 	probes_remove
 	sysctl -qw kernel.ftrace_enabled=1
-	if [ -z "$loaded_before" ]; then
-		! module_loaded || module_unload
-	else
-		module_loaded || module_load
-	fi
+	module_restore
 }
 
 tracer() { echo "$1" >$TRACEFS/current_tracer; }
