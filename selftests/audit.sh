@@ -148,6 +148,13 @@ audits_under_traffic() {
 	(($(value created) > created + 30))
 }
 
+# The ticker comes by every second, and takes note of peaks.
+settled() {
+	on "$GATEWAY" cat "$PROC/summary" >"$tmp/summary" || return
+	read -rt 2 <> <(:) || :
+	on "$GATEWAY" cat "$PROC/summary" | cmp - "$tmp/summary"
+}
+
 # Reading in pieces: PATH is relative to /proc/net
 
 in_pieces() {
@@ -203,7 +210,7 @@ for_root_only() { ! readable "$1"; }
 FILES=(ctxstat/summary ctxstat/states ctxstat/transitions ctxstat/ends ctxstat/ports
 	ctxstat/histograms ctxstat/audit stat/ctxstat)
 require python3 setpriv
-plan $((28 + 6 * ${#FILES[@]}))
+plan $((29 + 6 * ${#FILES[@]}))
 
 check "servers listen" echo_servers
 check "a connection is open" tcp_open
@@ -238,6 +245,7 @@ check "the flow is gone" gone
 check "$QUIET entries" quiet_table
 check "audit finds nothing in a large table" found "$QUIET"
 
+check "no peak is news any more" wait_for 20 settled
 for file in "${FILES[@]}"; do
 	check "$file read in pieces" in_pieces "$file"
 	check "$file read from the middle" from_the_middle "$file"
