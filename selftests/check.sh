@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Run all tests: those of the sources and the tool here, all others in virtual
-# machines, one each, on every kernel.
+# machines, one each, on every kernel. The kernels' tests run beside each other if
+# there is a CPU for each.
 #
 # usage: check.sh [TEST...]     only these, such as states.sh
 #
@@ -24,7 +25,7 @@ cd "$top" || exit 2
 # shellcheck disable=SC2206
 kernels=(${KERNEL:-6.1 6.12})
 logs=${LOGS:-$top/build/logs}
-passed=0 failed=0 failures=()
+vm_options=${VM_OPTIONS---one-thread}
 only=("$@")
 
 say() { echo "== $*"; }
@@ -61,25 +62,46 @@ run() {
 		bad=$((bad + 1))
 		echo "not ok - $name exited with $status"
 	fi
-	((bad == 0)) || failures+=("$name")
-	passed=$((passed + ok))
-	failed=$((failed + bad))
+	echo "$name $ok $bad" >>"$logs/results"
 	say "$name: $ok passed, $bad failed, $((SECONDS - start)) s"
 }
 
-# vm KERNEL TEST: a test in a virtual machine of its own
+# vm KERNEL SLOT TEST: a test in a virtual machine of its own
 vm() {
+	local kernel=$1 slot=$2 test=$3
 	# shellcheck disable=SC2086
-	run "$1-$2" "$here/vm/run.sh" --kernel "$1" ${VM_OPTIONS---one-thread} --timeout 1200 \
-		--log "$logs/$1-$2.kernel" \
-		--env CTXSTAT_KO="$top/build/$1/module/ctxstat.ko" -- "$here/$2"
+	run "$kernel-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" $vm_options --timeout 1200 \
+		--log "$logs/$kernel-$test.kernel" \
+		--env CTXSTAT_KO="$top/build/$kernel/module/ctxstat.ko" -- "$here/$test"
 }
+
+# queue KERNEL SLOT: all tests on this kernel, one after the other
+queue() {
+	local test
+	for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
+		vm "$1" "$2" "$test"
+	done
+}
+
+queues=()
+# stop STATUS: nothing is left running
+stop() {
+	local group
+	for group in "${queues[@]}"; do
+		kill -TERM -- "-$group" 2>/dev/null
+	done
+	wait
+	exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
 
 say "packages"
 "$here/vm/packages.sh" gcc libc6-dev make iproute2 procps nftables iptables conntrack socat iperf3 \
 	python3 sparse dkms pahole man-db || exit 2
 
 mkdir -p "$logs"
+: >"$logs/results"
 say "build"
 make -s tools && make -s -C "$here" all || exit 2
 for kernel in "${kernels[@]}"; do
@@ -89,14 +111,21 @@ done
 for test in $(list TEST_PROGS_HOST); do
 	run "$test" "$here/$test"
 done
-for kernel in "${kernels[@]}"; do
-	for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
-		vm "$kernel" "$test"
-	done
-done
 
-if ((${#failures[@]})); then
-	say "failed: ${failures[*]} (logs in $logs)"
-fi
-echo "$passed passed, $failed failed"
-exit $((failed > 0))
+# A VM whose CPUs take turns keeps one CPU busy. In groups of their own, so that
+# stop reaches all that they have started.
+set -m
+for kernel in "${kernels[@]}"; do
+	(queue "$kernel" "${#queues[@]}" 2>&1 | sed -u "s/^/$kernel: /") </dev/null &
+	queues+=($!)
+	if [[ $vm_options != *--one-thread* ]] || (($(nproc) < ${#kernels[@]})); then
+		wait
+	fi
+done
+set +m
+wait
+
+failures=$(awk '$3 { printf "%s ", $1 }' "$logs/results")
+[ -z "$failures" ] || say "failed: $failures(logs in $logs)"
+awk '{ passed += $2; failed += $3 }
+	END { print passed + 0 " passed, " failed + 0 " failed"; exit failed > 0 }' "$logs/results"

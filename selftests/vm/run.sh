@@ -17,6 +17,7 @@
 #                        slower, but without the fault of QEMU described below
 #   --append "ARGS"      more kernel parameters
 #   --timeout SEC        from power-on (900)
+#   --slot N             wait for VMs with the same number only (0)
 #   --env NAME=VALUE     set it for COMMAND; can be repeated
 #   --log FILE           keep the kernel's log there
 #   --ignore REGEX       complaints in the kernel's log that match are expected
@@ -39,7 +40,7 @@
 #   else  COMMAND's own status
 #
 # Environment:
-#   CTXSTAT_CACHE        see kernel.sh.  One VM runs at a time per cache; a second
+#   CTXSTAT_CACHE        see kernel.sh.  One VM runs at a time per cache and slot; a second
 #                        one waits
 #   TMPDIR               for the logs and the initramfs of this run
 #
@@ -61,12 +62,12 @@ die() { say "$*"; exit 125; }
 usage() { sed -n '/^# usage:/,/^#$/{s/^# \?//p}' "${BASH_SOURCE[0]}" >&2; exit 125; }
 
 kernel=6.12 image='' modules_root='' release='' cpus=2 memory=2048 icount='' append=''
-timeout=900 log='' ignore='' tty='' threads=multi env=()
+timeout=900 slot=0 log='' ignore='' tty='' threads=multi env=()
 
 while (($#)); do
 	case $1 in
 	--kernel | --image | --modules-root | --release | --cpus | --memory | --append | \
-		--timeout | --env | --log | --ignore)
+		--timeout | --slot | --env | --log | --ignore)
 		(($# >= 2)) || die "$1 needs a value"
 		;;&
 	--kernel) kernel=$2; shift 2 ;;
@@ -77,6 +78,7 @@ while (($#)); do
 	--memory) memory=$2; shift 2 ;;
 	--append) append=$2; shift 2 ;;
 	--timeout) timeout=$2; shift 2 ;;
+	--slot) slot=$2; shift 2 ;;
 	--env) env+=("$2"); shift 2 ;;
 	--log) log=$2; shift 2 ;;
 	--ignore) ignore=$2; shift 2 ;;
@@ -91,7 +93,7 @@ while (($#)); do
 done
 (($#)) || usage
 
-for number in "$cpus" "$memory" "$timeout"; do
+for number in "$cpus" "$memory" "$timeout" "1$slot"; do
 	[[ $number =~ ^[1-9][0-9]*$ ]] || die "not a number: $number"
 done
 for assignment in "${env[@]}"; do
@@ -118,7 +120,8 @@ if [[ -n $modules_root ]]; then
 fi
 [[ -z $log ]] || : >"$log" || exit 125
 
-# One VM at a time: two would share the CPUs and time out.
+# One VM at a time: two would share the CPUs and time out.  Who starts several says
+# so, with --slot, and gives each a CPU of its own, with --one-thread.
 if [[ -n ${CTXSTAT_CACHE:-} ]]; then
 	cache=$CTXSTAT_CACHE
 elif ((EUID == 0)); then
@@ -147,7 +150,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-exec {lock}>"$cache/vm.lock"
+exec {lock}>"$cache/vm.$slot.lock"
 if ! flock -n "$lock"; then
 	say "waiting for another VM to end"
 	# In the background, as bash runs no trap before a foreground command ends.
