@@ -25,6 +25,7 @@
  * @events: number of events at the last tick
  * @created: entries ever created, at the last tick
  * @tick: when that was, in nanoseconds since boot
+ * @start: when counting began, in seconds since 1970
  *
  * Lives from the namespace's init until after its exit: longer than any
  * entry of the namespace, which conntrack frees before.
@@ -40,6 +41,7 @@ struct ctxstat_net {
 	struct ctxstat_peaks peak;
 	unsigned long events, created;
 	u64 tick;
+	time64_t start;
 };
 
 extern unsigned int ctxstat_net_id;

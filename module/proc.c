@@ -145,6 +145,7 @@ static int summary_show(struct seq_file *m, void *v)
 	show_value(m, "port_memory", atomic_long_read(&cn->ports.memory));
 	show_value(m, "port_memory_max", ctxstat_ports_max_memory(&cn->ports));
 	show_value(m, "port_overflow", atomic_long_read(&cn->ports.overflow));
+	show_value(m, "start_time", cn->start);
 	return 0;
 }
 

@@ -107,12 +107,20 @@ adopted_sum() {
 
 # At a quiet moment: all that existed, and nothing else happened.
 adopted_all() {
-	local count
+	local count before
 	count=$(on "$GATEWAY" conntrack -C)
+	before=$(date +%s)
 	module_load || return
 	adopted_sum || return
 	awk -v count="$count" '{ v[$1] = $2 } END {
-		exit v["adopted"] != count || v["created"] + v["destroyed"] + v["insert_failed"] }' "$tmp/summary"
+		exit v["adopted"] != count || v["created"] + v["destroyed"] + v["insert_failed"] }' "$tmp/summary" &&
+		started_between $((before - 1)) "$(date +%s)"
+}
+
+# The kernel's coarse clock may be a tick behind.
+started_between() {
+	awk -v first="$1" -v last="$2" '$1 == "start_time" { print; ok = $2 >= first && $2 <= last }
+		END { exit !ok }' "$tmp/summary"
 }
 
 nothing_left() {
