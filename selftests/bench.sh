@@ -40,7 +40,7 @@ fi
 rounds=3 chunks=400 entries=500000
 [[ -z ${QUICK:-} ]] || rounds=2 chunks=100 entries=20000
 
-"$here/vm/packages.sh" gcc make libc6-dev iproute2 nftables conntrack procps >&2 || exit 2
+"$here/vm/packages.sh" iproute2 nftables conntrack procps >&2 || exit 2
 
 # bench KERNEL
 bench() {

@@ -97,8 +97,9 @@ trap 'stop 130' INT
 trap 'stop 143' TERM
 
 say "packages"
-"$here/vm/packages.sh" gcc libc6-dev make iproute2 procps nftables iptables conntrack socat iperf3 \
-	python3 sparse dkms pahole man-db || exit 2
+"$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
+	sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
+	systemd || exit 2
 
 mkdir -p "$logs"
 : >"$logs/results"

@@ -55,7 +55,7 @@ END
 cd "$top"
 
 say "looking for the packages that this needs"
-"$here/vm/packages.sh" gcc make libc6-dev iproute2 nftables conntrack iperf3 procps ||
+"$here/vm/packages.sh" iproute2 nftables conntrack iperf3 procps ||
 	die "packages are missing: see above (as root, they are installed by this)"
 
 say "building the module for $kernel, the tool and a traffic generator"

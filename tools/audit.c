@@ -1,41 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "ctxstat.h"
-
-enum audit_key {
-	AUDIT_SEEN,
-	AUDIT_COUNTED,
-	AUDIT_COUNT,
-	/* The verdict: not zero means that something was wrong. */
-	AUDIT_DIFFER,
-	AUDIT_HEALED,
-	AUDIT_LEFT,
-	AUDIT_PORTS_DIFFER,
-	AUDIT_PORTS_LEFT,
-	/* No fault of the counters. */
-	AUDIT_NOT_IN_PORTS,
-	/* One line for each cell that differed, and for the first ports that did. */
-	AUDIT_DIFFERENCE,
-	AUDIT_PORT_DIFFERENCE,
-	AUDIT_KEYS,
-};
-
-static const struct field_desc keys[AUDIT_KEYS] = {
-	[AUDIT_SEEN]		= { "entries_seen", FIELD_NUMBER, "entries found by walking the table" },
-	[AUDIT_COUNTED]		= { "entries_counted", FIELD_NUMBER, "entries counted before the walk" },
-	[AUDIT_COUNT]		= { "count", FIELD_NUMBER, "the kernel's own count" },
-	[AUDIT_DIFFER]		= { "cells_differ", FIELD_NUMBER, "counters that differed" },
-	[AUDIT_HEALED]		= { "entries_healed", FIELD_NUMBER, "entries put right" },
-	[AUDIT_LEFT]		= { "cells_left", FIELD_NUMBER, "counters that still differ" },
-	[AUDIT_PORTS_DIFFER]	= { "ports_differ", FIELD_NUMBER, "ports that differed" },
-	[AUDIT_PORTS_LEFT]	= { "ports_left", FIELD_NUMBER, "ports that still differ" },
-	[AUDIT_NOT_IN_PORTS]	= { "entries_not_in_ports", FIELD_NUMBER, "entries without memory for ports" },
-	[AUDIT_DIFFERENCE]	= { "difference", FIELD_LINES, NULL },
-	[AUDIT_PORT_DIFFERENCE]	= { "port_difference", FIELD_LINES, NULL },
-};
+#include "output.h"
 
 static void print_verdict(const struct field *f, bool differs)
 {
@@ -52,7 +19,7 @@ static void print_lines(struct span in, enum audit_key key)
 	struct span line, word;
 
 	while (next_line(&in, &line)) {
-		if (!next_word(&line, &word) || !span_is(word, keys[key].name))
+		if (!next_word(&line, &word) || !span_is(word, audit_keys[key].name))
 			continue;
 		fputs(" ", stdout);
 		while (next_word(&line, &word))
@@ -77,44 +44,60 @@ static void print_differences(struct span in, const struct field *f)
 		       f[AUDIT_PORTS_DIFFER].num - f[AUDIT_PORT_DIFFERENCE].num);
 }
 
-static int report(const struct options *opt, struct span in, const struct field *f)
+static void print_report(const struct options *opt, struct span in, const struct field *f,
+			 bool differs)
 {
-	bool differs = false;
 	char cell[CELL_MAX];
 	unsigned int i;
 
-	for (i = AUDIT_DIFFER; i <= AUDIT_PORTS_LEFT; i++) {
-		if (!f[i].known) {
-			complain("%s/audit: %s is not known, so there is no result; try again",
-				 opt->proc_dir, keys[i].name);
-			return EXIT_GARBLED;
-		}
-		differs = differs || f[i].num;
-	}
 	print_verdict(f, differs);
 	putchar('\n');
 	for (i = 0; i < AUDIT_DIFFERENCE; i++) {
 		format_number(opt, &f[i], cell);
-		printf("%-34s  %s\n", keys[i].label, cell);
+		printf("%-34s  %s\n", audit_keys[i].label, cell);
 	}
 	print_differences(in, f);
-	return differs ? EXIT_DIFFERS : EXIT_OK;
 }
 
-int audit_show(const struct options *opt)
+static int report(const struct options *opt, const struct snapshot *snap, struct span in,
+		  const struct field *f)
+{
+	bool differs = false;
+	unsigned int i;
+	int ret = EXIT_OK;
+
+	for (i = AUDIT_DIFFER; i <= AUDIT_PORTS_LEFT; i++) {
+		if (!f[i].known) {
+			complain("%s/audit: %s is not known, so there is no result; try again",
+				 opt->proc_dir, audit_keys[i].name);
+			return EXIT_GARBLED;
+		}
+		differs = differs || f[i].num;
+	}
+	if (opt->format == FORMAT_TABLE)
+		print_report(opt, in, f, differs);
+	else
+		ret = output_keys(opt, "audit", snap->wall, audit_keys, f, AUDIT_KEYS, in);
+	return ret ? ret : differs ? EXIT_DIFFERS : EXIT_OK;
+}
+
+/* The summary is read for its format only. */
+int audit_run(const struct options *opt)
 {
 	struct field field[AUDIT_KEYS];
+	struct snapshot snap;
 	struct parse_error err;
-	struct span in;
+	struct span in = { NULL, 0 };
 	int ret;
 
-	ret = load_file(opt, "audit", &in);
-	if (ret)
-		return ret;
-	if (parse_keys(in, keys, AUDIT_KEYS, field, &err))
-		ret = report(opt, in, field);
-	else
+	ret = snapshot_load(opt, 0, &snap);
+	if (!ret)
+		ret = load_file(opt, "audit", &in);
+	if (!ret && parse_keys(in, audit_keys, AUDIT_KEYS, field, &err))
+		ret = report(opt, &snap, in, field);
+	else if (!ret)
 		ret = complain_garbled(opt, "audit", &err);
 	free((char *)in.p);
+	snapshot_free(&snap);
 	return ret;
 }

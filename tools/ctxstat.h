@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* What all subcommands share: options, exit codes, messages, numbers. */
 #ifndef CTXSTAT_H
 #define CTXSTAT_H
+
+#include <stdio.h>
 
 #include "parse.h"
 
@@ -8,7 +11,7 @@
 
 #define DEFAULT_PROC_DIR "/proc/net/ctxstat"
 
-/* Documented in ctxstat.8: scripts depend on them. */
+/* Documented in ctxstat.8: scripts depend on them. "check" has its own. */
 enum exit_code {
 	EXIT_OK,
 	EXIT_DIFFERS,
@@ -16,72 +19,106 @@ enum exit_code {
 	EXIT_READ,
 	EXIT_GARBLED,
 	EXIT_WRITE,
+	EXIT_SYSTEM,
+};
+
+enum format {
+	FORMAT_TABLE,
+	FORMAT_JSON,
+	FORMAT_CSV,
 };
 
 /**
  * struct options - what the command line asks for
  * @proc_dir: where the tables are
- * @all: show rows that are zero
- * @terminal: stdout is one: short numbers, groups
+ * @netns: name of the network namespace to enter, or NULL
+ * @all: show all rows
+ * @names: show ports by name
+ * @reverse: sort the other way round
+ * @format: of a listing
+ * @top: how many rows, or ports
+ * @top_given: @top was asked for
+ * @sort: column, or NULL
+ * @proto: the only protocol, or NULL
+ * @interval: seconds between two readings
+ * @interval_given: @interval was asked for
+ * @count: how many readings, 0: no end
+ * @warning: threshold of fill level
+ * @critical: threshold of fill level
+ * @unreplied: thresholds of the share of unreplied entries
+ * @unanswered: thresholds of the same, of any port
+ * @insert_failed: thresholds of failed inserts per second
+ * @evicted: thresholds of evicted entries per second
+ * @listen: where the exporter listens
+ * @output: file to write
+ * @terminal: stdout is one: short numbers, groups, bars
  */
 struct options {
 	const char *proc_dir;
+	const char *netns;
 	bool all;
+	bool names;
+	bool reverse;
+	enum format format;
+	uint64_t top;
+	bool top_given;
+	const char *sort;
+	const char *proto;
+	double interval;
+	bool interval_given;
+	uint64_t count;
+	const char *warning;
+	const char *critical;
+	const char *unreplied;
+	const char *unanswered;
+	const char *insert_failed;
+	const char *evicted;
+	const char *listen;
+	const char *output;
 	bool terminal;
 };
 
-/* summary.c */
-enum summary_key {
-	SUM_FORMAT,
-	/* Shown without a subcommand, from here ... */
-	SUM_ENTRIES,
-	SUM_COUNT,
-	SUM_PEAK,
-	SUM_CREATED,
-	SUM_ADOPTED,
-	SUM_DESTROYED,
-	SUM_INSERT_FAILED,
-	SUM_BUCKETS,
-	/* ... to here. */
-	SUM_ENTRY_SIZE,
-	SUM_ACCT,
-	SUM_TIMESTAMP,
-	SUM_VERSION,
-	SUM_KERNEL_FOUND,
-	SUM_KERNEL_INVALID,
-	SUM_KERNEL_INSERT,
-	SUM_KERNEL_INSERT_FAILED,
-	SUM_KERNEL_DROP,
-	SUM_KERNEL_EARLY_DROP,
-	SUM_KERNEL_ERROR,
-	SUM_KERNEL_SEARCH_RESTART,
-	SUM_KERNEL_CLASH_RESOLVE,
-	SUM_KERNEL_CHAINTOOLONG,
-	/* Shown beside another key. */
-	SUM_MAX,
-	SUM_PEAK_TIME,
-	SUM_KEYS,
-};
+/* Subcommands, each in the file of its name. Return: an exit code. */
+int overview_run(const struct options *opt);
+int summary_run(const struct options *opt);
+int states_run(const struct options *opt);
+int ports_run(const struct options *opt);
+int transitions_run(const struct options *opt);
+int ends_run(const struct options *opt);
+int histograms_run(const struct options *opt);
+int audit_run(const struct options *opt);
+int watch_run(const struct options *opt);
+int top_run(const struct options *opt);
+int check_run(const struct options *opt);
+int prometheus_run(const struct options *opt);
+int exporter_run(const struct options *opt);
+
+/* check.c: what complain() says is the plugin's result, of which the exit code is this. */
+#define CHECK_EXIT_UNKNOWN 3
+void check_unknown(const char *line);
+
+/* prometheus.c */
 
 /**
- * struct summary - the table "summary"
- * @field: values by enum summary_key
- * @buf: what they point into
+ * prometheus_write() - all metrics in Prometheus's text format
+ * @opt: @top: ports with a name of their own
+ * @out: where to
+ *
+ * Nothing is written if there is an error.
+ *
+ * Return: EXIT_OK, or after a message EXIT_READ or EXIT_GARBLED.
  */
-struct summary {
-	struct field field[SUM_KEYS];
-	char *buf;
-};
+int prometheus_write(const struct options *opt, FILE *out);
 
-int summary_load(const struct options *opt, struct summary *s);
-void summary_free(struct summary *s);
-void summary_print(const struct options *opt, const struct summary *s, enum summary_key last);
+/* netns.c */
 
-/* states.c */
-int states_show(const struct options *opt, const struct summary *s);
-
-/* audit.c */
-int audit_show(const struct options *opt);
+/**
+ * netns_enter() - become a part of a network namespace
+ * @name: as in "ip netns"
+ *
+ * Return: EXIT_OK, or after a message EXIT_USAGE (no such name) or EXIT_READ.
+ */
+int netns_enter(const char *name);
 
 /* load.c */
 
@@ -96,6 +133,16 @@ int audit_show(const struct options *opt);
 int load_file(const struct options *opt, const char *name, struct span *in);
 
 /**
+ * load_table() - read and parse a table
+ * @opt: says where
+ * @desc: which
+ * @table: to be given to table_free(), error or not
+ *
+ * Return: EXIT_OK, or after a message EXIT_READ or EXIT_GARBLED.
+ */
+int load_table(const struct options *opt, const struct table_desc *desc, struct table *table);
+
+/**
  * complain_garbled() - say what the parser found
  *
  * Return: EXIT_GARBLED.
@@ -108,14 +155,27 @@ int complain_garbled(const struct options *opt, const char *name, const struct p
 #define CELL_MAX (PARSE_NAME_MAX + 1)
 
 /**
- * complain() - one line on stderr, whatever the arguments hold
+ * complain() - one line for the user, whatever the arguments hold
+ *
+ * It goes to stderr, after "ctxstat: ", unless complain_to() says otherwise.
  */
 void __attribute__((format(printf, 1, 2))) complain(const char *fmt, ...);
+
+/* NULL: stderr again. */
+void complain_to(void (*sink)(const char *line));
 
 /**
  * format_number() - exact, or short on a terminal: 999, 12.3k, 4.56M
  */
 void format_number(const struct options *opt, const struct field *f, char cell[CELL_MAX]);
+
+/* Three digits, whatever is asked for. */
+void format_short(uint64_t num, char cell[CELL_MAX]);
+
+/**
+ * format_rate() - per second: 0, 0.4, 12, 12.3k on a terminal; "-": not known
+ */
+void format_rate(const struct options *opt, double value, bool known, char cell[CELL_MAX]);
 
 /**
  * format_time() - seconds since 1970 as local time
@@ -124,5 +184,12 @@ void format_number(const struct options *opt, const struct field *f, char cell[C
  * @cell: the result; the bare number if the calendar has no such day
  */
 void format_time(const struct field *f, const char *fmt, char cell[CELL_MAX]);
+
+/* As people write it: 45 s, 12 min, 3 h 20 min, 5 d. */
+void format_duration(double seconds, char cell[CELL_MAX]);
+
+/* "https" for 443 and "tcp", or the number where services(5) has no name. */
+void format_port(const struct options *opt, struct span l4proto, const struct field *port,
+		 char cell[CELL_MAX]);
 
 #endif

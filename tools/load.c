@@ -8,8 +8,9 @@
 
 #include "ctxstat.h"
 
-/* The module's largest table has some 5 kB. */
-#define FILE_SIZE_MAX (1 << 20)
+/* All ports of five protocols at once take 30 MB. */
+#define FILE_SIZE_MAX (64 << 20)
+#define FILE_SIZE_FIRST (64 << 10)
 
 static int complain_open(const struct options *opt, const char *name, int error)
 {
@@ -37,31 +38,44 @@ static int complain_open(const struct options *opt, const char *name, int error)
 	return EXIT_READ;
 }
 
-/* Return: bytes read, or -1 with errno. */
-static ssize_t read_all(int fd, char *buf, size_t room)
+static bool more_room(struct span *in, size_t *room)
 {
-	size_t len = 0;
+	char *buf;
+
+	if (*room >= FILE_SIZE_MAX) {
+		errno = EFBIG;
+		return false;
+	}
+	*room = *room ? *room * 2 : FILE_SIZE_FIRST;
+	buf = realloc((char *)in->p, *room);
+	if (buf)
+		in->p = buf;
+	return buf;
+}
+
+/* Return: whether all is in @in; if not, errno tells why. */
+static bool read_all(int fd, struct span *in)
+{
+	size_t room = 0;
 	ssize_t n;
 
-	while (len < room) {
-		n = read(fd, buf + len, room - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (!n)
-			break;
-		len += n;
-	}
-	return len;
+	do {
+		if (in->len == room && !more_room(in, &room))
+			return false;
+		n = read(fd, (char *)in->p + in->len, room - in->len);
+		if (n > 0)
+			in->len += n;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	return !n;
 }
 
 int load_file(const struct options *opt, const char *name, struct span *in)
 {
-	char *path, *buf;
-	ssize_t len;
 	int fd, error;
+	char *path;
+	bool ok;
 
+	memset(in, 0, sizeof(*in));
 	if (asprintf(&path, "%s/%s", opt->proc_dir, name) < 0)
 		return complain_open(opt, name, ENOMEM);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -70,19 +84,30 @@ int load_file(const struct options *opt, const char *name, struct span *in)
 	if (fd < 0)
 		return complain_open(opt, name, error);
 
-	buf = malloc(FILE_SIZE_MAX);
-	len = buf ? read_all(fd, buf, FILE_SIZE_MAX) : -1;
+	ok = read_all(fd, in);
 	error = errno;
 	close(fd);
-	if (len == FILE_SIZE_MAX)
-		error = EFBIG;
-	if (len < 0 || len == FILE_SIZE_MAX) {
-		free(buf);
-		return complain_open(opt, name, error);
-	}
-	in->p = buf;
-	in->len = len;
-	return EXIT_OK;
+	if (ok)
+		return EXIT_OK;
+	free((char *)in->p);
+	memset(in, 0, sizeof(*in));
+	return complain_open(opt, name, error);
+}
+
+int load_table(const struct options *opt, const struct table_desc *desc, struct table *table)
+{
+	struct parse_error err;
+	struct span in;
+	int ret;
+
+	memset(table, 0, sizeof(*table));
+	ret = load_file(opt, desc->name, &in);
+	if (ret)
+		return ret;
+	if (!parse_table(in, desc, table, &err))
+		ret = complain_garbled(opt, desc->name, &err);
+	table->buf = (char *)in.p;
+	return ret;
 }
 
 int complain_garbled(const struct options *opt, const char *name, const struct parse_error *err)

@@ -40,6 +40,14 @@ bool span_eq(struct span a, struct span b)
 	return a.len == b.len && !memcmp(a.p, b.p, a.len);
 }
 
+int span_compare(struct span a, struct span b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int diff = memcmp(a.p, b.p, len);
+
+	return diff ? diff : (a.len > b.len) - (a.len < b.len);
+}
+
 static void skip(struct span *s, size_t n)
 {
 	s->p += n;
@@ -64,7 +72,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-static void skip_blanks(struct span *s)
+void skip_blanks(struct span *s)
 {
 	while (s->len && is_blank(*s->p))
 		skip(s, 1);
@@ -194,63 +202,76 @@ bool parse_keys(struct span in, const struct field_desc *desc, size_t n,
 	return true;
 }
 
-/* @at[i]: which field of a line column i is; @fields: how many fields a line has. */
-static bool parse_header(struct span line, const struct field_desc *desc, size_t n,
-			 size_t *at, size_t *fields, struct parse_error *err)
-{
-	struct span name;
-	size_t i;
+/* What the header says of each field of a line: its column, or NOT_FOUND. */
+struct header {
+	size_t *column;
+	size_t fields;
+};
 
-	for (i = 0; i < n; i++)
-		at[i] = NOT_FOUND;
-	for (*fields = 0; next_word(&line, &name); (*fields)++) {
-		i = find_desc(desc, n, name);
-		if (i == NOT_FOUND)
-			continue;
-		if (at[i] != NOT_FOUND)
-			return fail(err, 1, "column \"%s\" is there twice", desc[i].name);
-		at[i] = *fields;
-	}
-	for (i = 0; i < n; i++)
-		if (at[i] == NOT_FOUND)
-			return fail(err, 1, "no column \"%s\"", desc[i].name);
-	return true;
-}
-
-static bool parse_row(struct span line, unsigned long nr, const struct field_desc *desc, size_t n,
-		      const size_t *at, size_t fields, struct field *row, struct parse_error *err)
+static size_t count_words(struct span line)
 {
 	struct span word;
-	size_t i, pos;
+	size_t n = 0;
 
-	for (pos = 0; next_word(&line, &word); pos++)
-		for (i = 0; i < n; i++)
-			if (at[i] == pos && !set_field(&row[i], &desc[i], word, nr, err))
-				return false;
-	if (pos != fields)
-		return fail(err, nr, "%zu fields where the header has %zu", pos, fields);
-	return true;
+	while (next_word(&line, &word))
+		n++;
+	return n;
 }
 
-static bool same_row(const struct field *a, const struct field *b,
-		     const struct field_desc *desc, size_t n)
+static bool parse_header(struct span line, const struct table_desc *desc, struct header *header,
+			 struct parse_error *err)
 {
-	size_t i;
+	bool found[desc->n];
+	struct span name;
+	size_t i, col;
 
-	for (i = 0; i < n && desc[i].kind == FIELD_TEXT; i++)
-		if (!span_eq(a[i].text, b[i].text))
-			return false;
+	memset(found, 0, sizeof(found));
+	header->fields = count_words(line);
+	header->column = calloc(header->fields + 1, sizeof(*header->column));
+	if (!header->column)
+		return fail(err, 0, "out of memory");
+
+	for (i = 0; next_word(&line, &name); i++) {
+		col = find_desc(desc->columns, desc->n, name);
+		header->column[i] = col;
+		if (col == NOT_FOUND)
+			continue;
+		if (found[col])
+			return fail(err, 1, "column \"%s\" is there twice", desc->columns[col].name);
+		found[col] = true;
+	}
+	for (col = 0; col < desc->n; col++)
+		if (!found[col])
+			return fail(err, 1, "no column \"%s\"", desc->columns[col].name);
 	return true;
 }
 
-static bool grow(struct table *table, size_t n, size_t *room)
+static bool parse_row(struct span line, unsigned long nr, const struct table_desc *desc,
+		      const struct header *header, struct field *row, struct parse_error *err)
+{
+	size_t fields, col;
+	struct span word;
+
+	for (fields = 0; next_word(&line, &word); fields++) {
+		if (fields >= header->fields)
+			continue;
+		col = header->column[fields];
+		if (col != NOT_FOUND && !set_field(&row[col], &desc->columns[col], word, nr, err))
+			return false;
+	}
+	if (fields != header->fields)
+		return fail(err, nr, "%zu fields where the header has %zu", fields, header->fields);
+	return true;
+}
+
+static bool grow(struct table *table, size_t *room)
 {
 	size_t more = *room ? *room * 2 : 64;
 	struct field *fields;
 
 	if (table->rows < *room)
 		return true;
-	fields = realloc(table->fields, more * n * sizeof(*fields));
+	fields = realloc(table->fields, more * table->desc->n * sizeof(*fields));
 	if (!fields)
 		return false;
 	table->fields = fields;
@@ -258,57 +279,116 @@ static bool grow(struct table *table, size_t n, size_t *room)
 	return true;
 }
 
-static bool parse_rows(struct span in, const struct field_desc *desc, size_t n, const size_t *at,
-		       size_t fields, struct table *out, struct parse_error *err)
+static bool parse_rows(struct span in, const struct header *header, struct table *out,
+		       struct parse_error *err)
 {
+	const struct table_desc *desc = out->desc;
 	unsigned long nr = 1;
 	struct field *row;
 	struct span line;
 	size_t room = 0;
-	size_t i;
 
 	while (next_line(&in, &line)) {
 		nr++;
 		if (out->rows == PARSE_ROWS_MAX)
 			return fail(err, nr, "more than %d rows", PARSE_ROWS_MAX);
-		if (!grow(out, n, &room))
+		if (!grow(out, &room))
 			return fail(err, nr, "out of memory");
-		row = &out->fields[out->rows * n];
-		memset(row, 0, n * sizeof(*row));
-		if (!check_bytes(line, nr, err) ||
-		    !parse_row(line, nr, desc, n, at, fields, row, err))
+		row = &out->fields[out->rows * desc->n];
+		memset(row, 0, desc->n * sizeof(*row));
+		if (!check_bytes(line, nr, err) || !parse_row(line, nr, desc, header, row, err))
 			return false;
-		for (i = 0; i < out->rows; i++)
-			if (same_row(row, &out->fields[i * n], desc, n))
-				return fail(err, nr, "the same row as line %zu", i + 2);
 		out->rows++;
 	}
-	return out->rows ? true : fail(err, 0, "no rows");
+	return out->rows || desc->may_be_empty ? true : fail(err, 0, "no rows");
 }
 
-bool parse_table(struct span in, const struct field_desc *desc, size_t n,
-		 struct table *out, struct parse_error *err)
+static int compare_keys(const struct table *table, const struct field *a, const struct field *b)
 {
-	size_t fields, *at;
+	size_t i;
+	int diff;
+
+	for (i = 0; i < table->desc->keys; i++) {
+		diff = span_compare(a[i].text, b[i].text);
+		if (diff)
+			return diff;
+	}
+	return 0;
+}
+
+static int compare_rows(const void *a, const void *b, void *arg)
+{
+	const struct table *table = arg;
+
+	return compare_keys(table, table_row(table, *(const size_t *)a),
+			    table_row(table, *(const size_t *)b));
+}
+
+/* A row that is there twice would be counted twice. */
+static bool sort_rows(struct table *table, struct parse_error *err)
+{
+	size_t i, first, second, *order = calloc(table->rows + 1, sizeof(*order));
+
+	table->order = order;
+	if (!order)
+		return fail(err, 0, "out of memory");
+	for (i = 0; i < table->rows; i++)
+		order[i] = i;
+	qsort_r(order, table->rows, sizeof(*order), compare_rows, table);
+	for (i = 1; i < table->rows; i++) {
+		if (compare_rows(&order[i - 1], &order[i], table))
+			continue;
+		first = order[i - 1] < order[i] ? order[i - 1] : order[i];
+		second = order[i - 1] < order[i] ? order[i] : order[i - 1];
+		return fail(err, second + 2, "the same row as line %zu", first + 2);
+	}
+	return true;
+}
+
+const struct field *table_find(const struct table *table, const struct field *keys)
+{
+	size_t low = 0, high = table->rows, middle;
+	const struct field *row;
+	int diff;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		row = table_row(table, table->order[middle]);
+		diff = compare_keys(table, keys, row);
+		if (!diff)
+			return row;
+		if (diff < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+bool parse_table(struct span in, const struct table_desc *desc, struct table *out,
+		 struct parse_error *err)
+{
+	struct header header = { NULL, 0 };
 	struct span line;
 	bool ok;
 
 	memset(out, 0, sizeof(*out));
+	out->desc = desc;
 	if (!next_line(&in, &line))
 		return fail(err, 0, "empty");
 
-	at = calloc(n, sizeof(*at));
-	if (!at)
-		return fail(err, 0, "out of memory");
 	ok = check_bytes(line, 1, err) &&
-	     parse_header(line, desc, n, at, &fields, err) &&
-	     parse_rows(in, desc, n, at, fields, out, err);
-	free(at);
+	     parse_header(line, desc, &header, err) &&
+	     parse_rows(in, &header, out, err) &&
+	     sort_rows(out, err);
+	free(header.column);
 	return ok;
 }
 
 void table_free(struct table *table)
 {
 	free(table->fields);
+	free(table->order);
+	free(table->buf);
 	memset(table, 0, sizeof(*table));
 }

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
 #include <inttypes.h>
+#include <netdb.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "ctxstat.h"
+
+static void (*complain_sink)(const char *line);
+
+void complain_to(void (*sink)(const char *line))
+{
+	complain_sink = sink;
+}
 
 void complain(const char *fmt, ...)
 {
@@ -21,7 +29,10 @@ void complain(const char *fmt, ...)
 	for (c = line; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	fprintf(stderr, "ctxstat: %s\n", line);
+	if (complain_sink)
+		complain_sink(line);
+	else
+		fprintf(stderr, "ctxstat: %s\n", line);
 }
 
 /* In parts of a unit, rounded to nearest. */
@@ -31,7 +42,7 @@ static uint64_t scale(uint64_t num, uint64_t unit, unsigned int parts)
 }
 
 /* Three digits; whole numbers only, so that 2^64 - 1 comes out right, too. */
-static void format_short(uint64_t num, char cell[CELL_MAX])
+void format_short(uint64_t num, char cell[CELL_MAX])
 {
 	static const char suffix[] = "kMGTPE";
 	uint64_t unit = 1000, n;
@@ -79,4 +90,51 @@ void format_time(const struct field *f, const char *fmt, char cell[CELL_MAX])
 	if (when < 0 || (uint64_t)when != f->num || !localtime_r(&when, &tm) ||
 	    !strftime(cell, CELL_MAX, fmt, &tm))
 		snprintf(cell, CELL_MAX, "%" PRIu64, f->num);
+}
+
+/* Whole numbers as all others; below ten, one digit more. */
+void format_rate(const struct options *opt, double value, bool known, char cell[CELL_MAX])
+{
+	struct field f = { .num = value + 0.5, .known = true };
+
+	if (!known)
+		strcpy(cell, "-");
+	else if (value > 0 && value < 9.95)
+		snprintf(cell, CELL_MAX, "%.1f", value);
+	else
+		format_number(opt, &f, cell);
+}
+
+void format_duration(double seconds, char cell[CELL_MAX])
+{
+	uint64_t minutes = seconds / 60 + 0.5, hours = seconds / 3600 + 0.5;
+
+	if (seconds < 99.5)
+		snprintf(cell, CELL_MAX, "%.0f s", seconds);
+	else if (minutes < 100)
+		snprintf(cell, CELL_MAX, "%" PRIu64 " min", minutes);
+	else if (minutes < 48 * 60)
+		snprintf(cell, CELL_MAX, "%" PRIu64 " h %" PRIu64 " min", minutes / 60, minutes % 60);
+	else if (hours < 100 * 365 * 24)
+		snprintf(cell, CELL_MAX, "%" PRIu64 " d", hours / 24);
+	else
+		strcpy(cell, "years");
+}
+
+void format_port(const struct options *opt, struct span l4proto, const struct field *port,
+		 char cell[CELL_MAX])
+{
+	char proto[PARSE_NAME_MAX + 1];
+	const struct servent *service = NULL;
+
+	snprintf(proto, sizeof(proto), "%.*s", (int)l4proto.len, l4proto.p);
+	if (opt->names && port->known && port->num <= UINT16_MAX)
+		service = getservbyport(htons(port->num), proto);
+	/* A name that would not fit in the cell is no good as a name. */
+	if (service && strlen(service->s_name) < CELL_MAX)
+		strcpy(cell, service->s_name);
+	else if (port->known)
+		snprintf(cell, CELL_MAX, "%" PRIu64, port->num);
+	else
+		snprintf(cell, CELL_MAX, "%.*s", (int)port->text.len, port->text.p);
 }

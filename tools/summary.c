@@ -1,54 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "ctxstat.h"
+#include "output.h"
+#include "summary.h"
 
 /* Raised by the module only when an old tool would misread its tables. */
 #define FORMAT 1
 
-static const struct field_desc keys[SUM_KEYS] = {
-	[SUM_FORMAT]			= { "format", FIELD_NUMBER, NULL },
-	[SUM_ENTRIES]			= { "entries", FIELD_NUMBER, "entries" },
-	[SUM_COUNT]			= { "count", FIELD_NUMBER, "kernel count" },
-	[SUM_PEAK]			= { "peak_entries", FIELD_NUMBER, "peak" },
-	[SUM_CREATED]			= { "created", FIELD_NUMBER, "created" },
-	[SUM_ADOPTED]			= { "adopted", FIELD_NUMBER, "adopted" },
-	[SUM_DESTROYED]			= { "destroyed", FIELD_NUMBER, "destroyed" },
-	[SUM_INSERT_FAILED]		= { "insert_failed", FIELD_NUMBER, "insert failed" },
-	[SUM_BUCKETS]			= { "buckets", FIELD_NUMBER, "buckets" },
-	[SUM_ENTRY_SIZE]		= { "entry_size", FIELD_NUMBER, "bytes an entry" },
-	[SUM_ACCT]			= { "acct", FIELD_NUMBER, "accounting" },
-	[SUM_TIMESTAMP]			= { "timestamp", FIELD_NUMBER, "timestamps" },
-	[SUM_VERSION]			= { "version", FIELD_TEXT, "module version" },
-	[SUM_KERNEL_FOUND]		= { "kernel_found", FIELD_NUMBER, "found" },
-	[SUM_KERNEL_INVALID]		= { "kernel_invalid", FIELD_NUMBER, "invalid" },
-	[SUM_KERNEL_INSERT]		= { "kernel_insert", FIELD_NUMBER, "insert" },
-	[SUM_KERNEL_INSERT_FAILED]	= { "kernel_insert_failed", FIELD_NUMBER, "insert failed" },
-	[SUM_KERNEL_DROP]		= { "kernel_drop", FIELD_NUMBER, "drop" },
-	[SUM_KERNEL_EARLY_DROP]		= { "kernel_early_drop", FIELD_NUMBER, "early drop" },
-	[SUM_KERNEL_ERROR]		= { "kernel_error", FIELD_NUMBER, "error" },
-	[SUM_KERNEL_SEARCH_RESTART]	= { "kernel_search_restart", FIELD_NUMBER, "search restart" },
-	[SUM_KERNEL_CLASH_RESOLVE]	= { "kernel_clash_resolve", FIELD_NUMBER, "clash resolve" },
-	[SUM_KERNEL_CHAINTOOLONG]	= { "kernel_chaintoolong", FIELD_NUMBER, "chain too long" },
-	[SUM_MAX]			= { "max", FIELD_NUMBER, NULL },
-	[SUM_PEAK_TIME]			= { "peak_time", FIELD_NUMBER, NULL },
-};
-
-int summary_load(const struct options *opt, struct summary *s)
+int summary_load(const struct options *opt, struct field sum[SUM_KEYS], char **buf)
 {
-	const struct field *format = &s->field[SUM_FORMAT];
+	const struct field *format = &sum[SUM_FORMAT];
 	struct parse_error err;
 	struct span in;
 	bool ok;
 	int ret;
 
+	*buf = NULL;
 	ret = load_file(opt, "summary", &in);
 	if (ret)
 		return ret;
-	s->buf = (char *)in.p;
-	ok = parse_keys(in, keys, SUM_KEYS, s->field, &err);
+	ok = parse_keys(in, summary_keys, SUM_KEYS, sum, &err);
 
 	/* Asked first: a newer format may well look garbled to us. */
 	if (format->known && format->num > FORMAT) {
@@ -64,19 +37,15 @@ int summary_load(const struct options *opt, struct summary *s)
 		ret = complain_garbled(opt, "summary", &err);
 	}
 	if (ret)
-		summary_free(s);
+		free((char *)in.p);
+	else
+		*buf = (char *)in.p;
 	return ret;
 }
 
-void summary_free(struct summary *s)
+static void print_limit(const struct options *opt, const struct field *sum)
 {
-	free(s->buf);
-}
-
-static void print_limit(const struct options *opt, const struct summary *s)
-{
-	const struct field *entries = &s->field[SUM_ENTRIES];
-	const struct field *max = &s->field[SUM_MAX];
+	const struct field *entries = &sum[SUM_ENTRIES], *max = &sum[SUM_MAX];
 	char cell[CELL_MAX];
 
 	if (max->known && !max->num) {
@@ -90,10 +59,9 @@ static void print_limit(const struct options *opt, const struct summary *s)
 }
 
 /* The two agree unless packets came in between, or something is wrong: make it easy to see. */
-static void print_distance(const struct summary *s)
+static void print_distance(const struct field *sum)
 {
-	const struct field *entries = &s->field[SUM_ENTRIES];
-	const struct field *count = &s->field[SUM_COUNT];
+	const struct field *entries = &sum[SUM_ENTRIES], *count = &sum[SUM_COUNT];
 
 	if (!entries->known || !count->known)
 		return;
@@ -103,40 +71,115 @@ static void print_distance(const struct summary *s)
 		printf(" (%" PRIu64 " fewer)", entries->num - count->num);
 }
 
-static void print_value(const struct options *opt, const struct summary *s, enum summary_key key)
+/* Which protocols, as that tells why. */
+static void print_protocols(const struct options *opt, const struct field *sum)
 {
-	const struct field *f = &s->field[key];
+	const char *before = " (";
+	char cell[CELL_MAX];
+	unsigned int key;
+
+	for (key = SUM_INSERT_FAILED_TCP; key <= SUM_INSERT_FAILED_OTHER; key++) {
+		if (!sum[key].num)
+			continue;
+		format_number(opt, &sum[key], cell);
+		printf("%s%s %s", before, summary_keys[key].label, cell);
+		before = ", ";
+	}
+	if (*before == ',')
+		putchar(')');
+}
+
+static void print_when(const struct field *when)
+{
 	char cell[CELL_MAX];
 
-	if ((key == SUM_ACCT || key == SUM_TIMESTAMP) && f->known) {
-		fputs(f->num ? "on" : "off", stdout);
+	if (!when->known)
 		return;
-	}
-	if (keys[key].kind == FIELD_TEXT) {
-		printf("%.*s", (int)f->text.len, f->text.p);
-		return;
-	}
-	format_number(opt, f, cell);
-	fputs(cell, stdout);
-	if (key == SUM_ENTRIES)
-		print_limit(opt, s);
-	if (key == SUM_COUNT)
-		print_distance(s);
-	if (key == SUM_PEAK && s->field[SUM_PEAK_TIME].known) {
-		format_time(&s->field[SUM_PEAK_TIME], "%Y-%m-%d %H:%M:%S", cell);
-		printf(" at %s", cell);
+	format_time(when, "%Y-%m-%d %H:%M:%S", cell);
+	printf(" at %s", cell);
+}
+
+/* What belongs to a value and stands on its line. */
+static void print_rest(const struct options *opt, const struct field *sum, enum summary_key key)
+{
+	char cell[CELL_MAX];
+
+	switch (key) {
+	case SUM_ENTRIES:
+		print_limit(opt, sum);
+		break;
+	case SUM_COUNT:
+		print_distance(sum);
+		break;
+	case SUM_PEAK:
+		print_when(&sum[SUM_PEAK_TIME]);
+		break;
+	case SUM_PEAK_RATE:
+		print_when(&sum[SUM_PEAK_RATE_TIME]);
+		break;
+	case SUM_INSERT_FAILED:
+		print_protocols(opt, sum);
+		break;
+	case SUM_PORT_MEMORY:
+		format_number(opt, &sum[SUM_PORT_MEMORY_MAX], cell);
+		printf(" of %s", cell);
+		break;
+	default:
+		break;
 	}
 }
 
-void summary_print(const struct options *opt, const struct summary *s, enum summary_key last)
+static void print_value(const struct options *opt, const struct field *sum, enum summary_key key)
+{
+	const struct field *f = &sum[key];
+	char cell[CELL_MAX];
+
+	if ((key == SUM_ACCT || key == SUM_TIMESTAMP) && f->known)
+		strcpy(cell, f->num ? "on" : "off");
+	else if (summary_keys[key].kind == FIELD_TEXT)
+		snprintf(cell, CELL_MAX, "%.*s", (int)f->text.len, f->text.p);
+	else if (summary_keys[key].kind == FIELD_TIME)
+		format_time(f, "%Y-%m-%d %H:%M:%S", cell);
+	else
+		format_number(opt, f, cell);
+	fputs(cell, stdout);
+	print_rest(opt, sum, key);
+}
+
+/* Shown beside another one, or of no use to people. */
+static bool has_no_line(enum summary_key key)
+{
+	return key == SUM_FORMAT || key == SUM_MAX || key == SUM_PEAK_TIME ||
+	       key == SUM_PEAK_RATE_TIME || key == SUM_PORT_MEMORY_MAX ||
+	       (key >= SUM_INSERT_FAILED_TCP && key <= SUM_INSERT_FAILED_OTHER);
+}
+
+static void print_summary(const struct options *opt, const struct field *sum)
 {
 	unsigned int key;
 
-	for (key = SUM_ENTRIES; key <= last; key++) {
+	for (key = 0; key < SUM_KEYS; key++) {
+		if (has_no_line(key))
+			continue;
 		if (key == SUM_KERNEL_FOUND)
 			printf("\nThe kernel's own counters\n");
-		printf("%-14s  ", keys[key].label);
-		print_value(opt, s, key);
+		printf("%-15s  ", summary_keys[key].label);
+		print_value(opt, sum, key);
 		putchar('\n');
 	}
+}
+
+int summary_run(const struct options *opt)
+{
+	struct span none = { NULL, 0 };
+	struct snapshot snap;
+	int ret;
+
+	ret = snapshot_load(opt, 0, &snap);
+	if (!ret && opt->format != FORMAT_TABLE)
+		ret = output_keys(opt, "summary", snap.wall, summary_keys, snap.sum, SUM_KEYS, none);
+	else if (!ret)
+		print_summary(opt, snap.sum);
+	snapshot_free(&snap);
+	return ret;
 }

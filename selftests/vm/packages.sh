@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Install the Debian packages that the test VM needs, and more by name.
+# Install the Debian packages that building and the test VM need, and more by name.
 #
 # usage: packages.sh [PACKAGE...]
 #
@@ -30,11 +30,14 @@ installed()
 	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
 
-missing=()
+build=(gcc make libc6-dev pkg-config libjson-c-dev libmicrohttpd-dev libncurses-dev)
 # The two libraries are for the programs in the kernel's headers, which are not
 # installed and so do not bring them along.
-for package in qemu-system-x86 'busybox-static|busybox' cpio kmod util-linux xz-utils \
-	'libelf1|libelf1t64' 'libssl3|libssl3t64' "$@"; do
+vm=(qemu-system-x86 'busybox-static|busybox' cpio kmod util-linux xz-utils
+	'libelf1|libelf1t64' 'libssl3|libssl3t64')
+
+missing=()
+for package in "${build[@]}" "${vm[@]}" "$@"; do
 	IFS='|' read -ra choices <<<"$package"
 	for choice in "${choices[@]}"; do
 		! installed "$choice" || continue 2

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is in /proc/net/ctxstat; ctxstat(5) tells what each column and key means. */
+#ifndef CTXSTAT_TABLES_H
+#define CTXSTAT_TABLES_H
+
+#include "parse.h"
+
+enum table_index {
+	TABLE_STATES,
+	TABLE_PORTS,
+	TABLE_TRANSITIONS,
+	TABLE_ENDS,
+	TABLE_HISTOGRAMS,
+	TABLES,
+};
+
+extern const struct table_desc table_descs[TABLES];
+
+enum states_column {
+	STATES_FAMILY,
+	STATES_L4PROTO,
+	STATES_STATE,
+	STATES_ENTRIES,
+	STATES_UNREPLIED,
+	STATES_ASSURED,
+	STATES_SNAT,
+	STATES_DNAT,
+	STATES_ENTERED,
+	STATES_LEFT,
+	STATES_PEAK,
+	STATES_PEAK_TIME,
+	STATES_COLUMNS,
+};
+
+enum ports_column {
+	PORTS_L4PROTO,
+	PORTS_PORT,
+	PORTS_ENTRIES,
+	PORTS_UNREPLIED,
+	PORTS_OPENED,
+	PORTS_ANSWERED,
+	PORTS_CLOSED,
+	PORTS_FAILED,
+	PORTS_PACKETS,
+	PORTS_BYTES,
+	PORTS_ADOPTED,
+	PORTS_COLUMNS,
+};
+
+enum transitions_column {
+	TRANSITIONS_FAMILY,
+	TRANSITIONS_L4PROTO,
+	TRANSITIONS_FROM,
+	TRANSITIONS_TO,
+	TRANSITIONS_COUNT,
+	TRANSITIONS_COLUMNS,
+};
+
+enum ends_column {
+	ENDS_FAMILY,
+	ENDS_L4PROTO,
+	ENDS_STATE,
+	ENDS_REASON,
+	ENDS_COUNT,
+	ENDS_COLUMNS,
+};
+
+enum histograms_column {
+	HISTOGRAMS_L4PROTO,
+	HISTOGRAMS_WHAT,
+	HISTOGRAMS_LE,
+	HISTOGRAMS_COUNT,
+	HISTOGRAMS_SUM,
+	HISTOGRAMS_COLUMNS,
+};
+
+/* Keys of "summary", in the order in which they are shown. */
+enum summary_key {
+	SUM_FORMAT,
+	SUM_ENTRIES,
+	SUM_MAX,
+	SUM_COUNT,
+	SUM_PEAK,
+	SUM_PEAK_TIME,
+	SUM_CREATED,
+	SUM_ADOPTED,
+	SUM_DESTROYED,
+	SUM_INSERT_FAILED,
+	SUM_PEAK_RATE,
+	SUM_PEAK_RATE_TIME,
+	SUM_BUCKETS,
+	SUM_ENTRY_SIZE,
+	SUM_PORT_MEMORY,
+	SUM_PORT_MEMORY_MAX,
+	SUM_PORT_OVERFLOW,
+	SUM_ACCT,
+	SUM_TIMESTAMP,
+	SUM_START_TIME,
+	SUM_VERSION,
+	/* insert_failed by protocol */
+	SUM_INSERT_FAILED_TCP,
+	SUM_INSERT_FAILED_UDP,
+	SUM_INSERT_FAILED_UDPLITE,
+	SUM_INSERT_FAILED_ICMP,
+	SUM_INSERT_FAILED_ICMPV6,
+	SUM_INSERT_FAILED_SCTP,
+	SUM_INSERT_FAILED_DCCP,
+	SUM_INSERT_FAILED_GRE,
+	SUM_INSERT_FAILED_OTHER,
+	/* The kernel's own: 32 bits on each CPU, which wrap. */
+	SUM_KERNEL_FOUND,
+	SUM_KERNEL_INVALID,
+	SUM_KERNEL_INSERT,
+	SUM_KERNEL_INSERT_FAILED,
+	SUM_KERNEL_DROP,
+	SUM_KERNEL_EARLY_DROP,
+	SUM_KERNEL_ERROR,
+	SUM_KERNEL_SEARCH_RESTART,
+	SUM_KERNEL_CLASH_RESOLVE,
+	SUM_KERNEL_CHAINTOOLONG,
+	SUM_KEYS,
+};
+
+extern const struct field_desc summary_keys[SUM_KEYS];
+
+/* Keys of "audit". */
+enum audit_key {
+	AUDIT_SEEN,
+	AUDIT_COUNTED,
+	AUDIT_COUNT,
+	/* The verdict: not zero means that something was wrong. */
+	AUDIT_DIFFER,
+	AUDIT_HEALED,
+	AUDIT_LEFT,
+	AUDIT_PORTS_DIFFER,
+	AUDIT_PORTS_LEFT,
+	/* No fault of the counters. */
+	AUDIT_NOT_IN_PORTS,
+	/* One line for each cell that differed, and for the first ports that did. */
+	AUDIT_DIFFERENCE,
+	AUDIT_PORT_DIFFERENCE,
+	AUDIT_KEYS,
+};
+
+extern const struct field_desc audit_keys[AUDIT_KEYS];
+
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A line per interval, as vmstat does it. */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "interval.h"
+#include "snapshot.h"
+
+#define WANTED (WANT(TABLE_STATES) | WANT(TABLE_ENDS))
+
+/* Lines between two headers where the height of the screen is not known. */
+#define LINES 24
+#define WIDTH 11
+
+enum watch_column {
+	WATCH_TIME,
+	WATCH_ENTRIES,
+	WATCH_NEW,
+	WATCH_ENDED,
+	WATCH_ESTABLISHED,
+	WATCH_SYN_SENT,
+	WATCH_UNREPLIED,
+	WATCH_FAILED,
+	WATCH_EVICTED,
+	WATCH_COLUMNS,
+};
+
+static const struct {
+	const char *name;	/* in JSON and CSV */
+	const char *label;
+} columns[WATCH_COLUMNS] = {
+	[WATCH_TIME]		= { "time", "TIME" },
+	[WATCH_ENTRIES]		= { "entries", "ENTRIES" },
+	[WATCH_NEW]		= { "new_per_second", "NEW/S" },
+	[WATCH_ENDED]		= { "ended_per_second", "ENDED/S" },
+	[WATCH_ESTABLISHED]	= { "established", "ESTABLISHED" },
+	[WATCH_SYN_SENT]	= { "syn_sent", "SYN_SENT" },
+	[WATCH_UNREPLIED]	= { "unreplied", "UNREPLIED" },
+	[WATCH_FAILED]		= { "failed_per_second", "FAILED/S" },
+	[WATCH_EVICTED]		= { "evicted_per_second", "EVICTED/S" },
+};
+
+/* One value: a number of entries, or a rate. */
+struct value {
+	bool is_rate;
+	struct field number;
+	struct rate rate;
+};
+
+static struct value number(struct field f)
+{
+	return (struct value){ .number = f };
+}
+
+static struct value rate(struct rate r)
+{
+	return (struct value){ .is_rate = true, .rate = r };
+}
+
+static void measure(const struct snapshot *old, const struct snapshot *new,
+		    struct value values[WATCH_COLUMNS])
+{
+	const struct table *states = &new->table[TABLE_STATES];
+	struct query all = { 0, NULL }, evicted = { ENDS_REASON, "evicted" };
+	struct query tcp = { STATES_L4PROTO, "tcp" };
+	struct query established = { STATES_STATE, "ESTABLISHED" };
+	struct query syn_sent = { STATES_STATE, "SYN_SENT" };
+
+	memset(values, 0, WATCH_COLUMNS * sizeof(*values));
+	values[WATCH_TIME].number = (struct field){ .num = new->wall, .known = true };
+	/* The connection to the module is lost: nothing is known. */
+	if (!new->sum_buf)
+		return;
+	values[WATCH_ENTRIES] = number(new->sum[SUM_ENTRIES]);
+	values[WATCH_NEW] = rate(rate_of_key(old, new, SUM_CREATED));
+	values[WATCH_ENDED] = rate(rate_of_key(old, new, SUM_DESTROYED));
+	values[WATCH_ESTABLISHED] = number(sum_of(states, STATES_ENTRIES, tcp, established));
+	values[WATCH_SYN_SENT] = number(sum_of(states, STATES_ENTRIES, tcp, syn_sent));
+	values[WATCH_UNREPLIED] = number(sum_of(states, STATES_UNREPLIED, all, all));
+	values[WATCH_FAILED] = rate(rate_of_key(old, new, SUM_INSERT_FAILED));
+	values[WATCH_EVICTED] = rate(rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT, evicted, all));
+}
+
+static uint64_t lines_of_screen(const struct options *opt)
+{
+	struct winsize size;
+
+	if (!opt->terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_row < 3)
+		return LINES;
+	return size.ws_row - 1;
+}
+
+static void print_header(const struct options *opt)
+{
+	unsigned int i;
+
+	for (i = 0; i < WATCH_COLUMNS; i++) {
+		if (opt->format == FORMAT_CSV)
+			printf("%s%s", i ? "," : "", columns[i].name);
+		else
+			printf(i ? " %*s" : "%-*s", i ? WIDTH : 8, columns[i].label);
+	}
+	putchar('\n');
+}
+
+static void print_cell(const struct options *opt, unsigned int column, const struct value *value)
+{
+	char cell[CELL_MAX];
+
+	if (value->is_rate)
+		format_rate(opt, value->rate.value, value->rate.known, cell);
+	else if (column == WATCH_TIME)
+		format_time(&value->number, "%H:%M:%S", cell);
+	else
+		format_number(opt, &value->number, cell);
+	printf(column ? " %*s" : "%-*s", column ? WIDTH : 8, cell);
+}
+
+/* What is not known is null in JSON, and empty in CSV. */
+static void print_value(const struct options *opt, unsigned int column, const struct value *value)
+{
+	bool json = opt->format == FORMAT_JSON;
+
+	if (column)
+		putchar(',');
+	if (json)
+		printf("\"%s\":", columns[column].name);
+	if (value->is_rate ? value->rate.known : value->number.known) {
+		if (value->is_rate)
+			printf("%.3f", value->rate.value);
+		else
+			printf("%" PRIu64, value->number.num);
+	} else if (json) {
+		fputs("null", stdout);
+	}
+}
+
+static void print_line(const struct options *opt, const struct value values[WATCH_COLUMNS])
+{
+	unsigned int i;
+
+	if (opt->format == FORMAT_JSON)
+		putchar('{');
+	for (i = 0; i < WATCH_COLUMNS; i++) {
+		if (opt->format == FORMAT_TABLE)
+			print_cell(opt, i, &values[i]);
+		else
+			print_value(opt, i, &values[i]);
+	}
+	puts(opt->format == FORMAT_JSON ? "}" : "");
+}
+
+static bool wants_header(const struct options *opt, uint64_t line)
+{
+	if (opt->format == FORMAT_TABLE)
+		return line % (lines_of_screen(opt) - 1) == 0;
+	return opt->format == FORMAT_CSV && !line;
+}
+
+static void ignore(const char *line)
+{
+	(void)line;
+}
+
+/*
+ * A module that is loaded anew is away for a moment: that is no reason to give up.
+ * What is wrong is said once.
+ */
+static void read_again(const struct options *opt, struct snapshot *snap, bool *failing)
+{
+	double wall;
+
+	complain_to(*failing ? ignore : NULL);
+	*failing = snapshot_load(opt, WANTED, snap) != EXIT_OK;
+	complain_to(NULL);
+	if (*failing) {
+		wall = snap->wall;
+		snapshot_free(snap);
+		snap->wall = wall;
+	}
+}
+
+static void show(const struct options *opt, const struct snapshot *old, const struct snapshot *new,
+		 uint64_t line)
+{
+	struct value values[WATCH_COLUMNS];
+
+	if (wants_header(opt, line))
+		print_header(opt);
+	measure(old, new, values);
+	print_line(opt, values);
+}
+
+/* The first line has no rates: nothing happened yet that was seen. */
+int watch_run(const struct options *opt)
+{
+	double interval = opt->interval_given ? opt->interval : 1;
+	struct snapshot old = { 0 }, new;
+	bool failing = false;
+	uint64_t line;
+	int ret;
+
+	ret = interval_check(interval);
+	if (ret)
+		return ret;
+	interval_begin();
+	ret = snapshot_load(opt, WANTED, &new);
+	for (line = 0; !ret; ) {
+		show(opt, &old, &new, line++);
+		if (fflush(stdout) || line == opt->count || !interval_wait(interval))
+			break;
+		snapshot_free(&old);
+		old = new;
+		read_again(opt, &new, &failing);
+	}
+	snapshot_free(&old);
+	snapshot_free(&new);
+	return ret;
+}
