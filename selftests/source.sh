@@ -26,6 +26,13 @@ builds_without_warning() {
 	! grep -iE 'warning|error' "$tmp/log"
 }
 
+tool_builds_without_warning() {
+	mkdir -p "$tmp/tool"
+	cp -r dkms.conf tools "$tmp/tool/"
+	make -s -C "$tmp/tool/tools" clean
+	make -s -C "$tmp/tool/tools" CC="$1" CFLAGS="-O2 -g -Werror" && [ -x "$tmp/tool/tools/ctxstat" ]
+}
+
 one_version() {
 	local version
 	version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
@@ -41,16 +48,19 @@ versions_only_in_compat() {
 }
 
 every_file_says_its_license() {
-	local file
-	for file in $(git ls-files 2>/dev/null | grep -E '\.(c|h|sh|awk|py|8)$|(Makefile|Kbuild)$'); do
-		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0' || { echo "$file"; false; }
+	local file missing=0
+	for file in $(git ls-files | grep -E '\.(c|h|sh|awk|py|yml|conf|in|5|8)$|(Makefile|Kbuild)$|^tools/completion/'); do
+		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0' || { echo "$file"; missing=1; }
 	done
+	[ -n "$file" ] && return $missing
 }
 
-plan 5
+plan 7
 for kernel in 6.1 6.12; do
 	check "no warning from gcc W=1 and sparse on $kernel" builds_without_warning $kernel
 done
+check "no warning from gcc for the tool" tool_builds_without_warning gcc
+check "no warning from clang for the tool" tool_builds_without_warning clang
 check "one version everywhere" one_version
 check "kernel versions are asked for in compat.h only" versions_only_in_compat
 check "every file says its license" every_file_says_its_license

@@ -244,6 +244,39 @@ plugin_closed() {
 	[ $code = 3 ] || fail "exit code $code"
 }
 
+watch_line() { # one header, one line, in 80 columns; no rates yet
+	run 0 --proc-dir="$tables/gateway" watch --count=1 || return
+	awk 'length > 80 || NF != 9 { exit bad = 1 }
+	     NR == 1 && $0 !~ /^TIME +ENTRIES +NEW\/S +ENDED\/S +ESTABLISHED +SYN_SENT +UNREPLIED +FAILED +EVICTED$/ { exit bad = 1 }
+	     NR == 2 && $0 !~ /^[0-9:]+ +184231 +- +- +104132 +1380 +5613 +- +-$/ { exit bad = 1 }
+	     END { exit bad || NR != 2 }' "$tmp/out" || fail "$(cat "$tmp/out")"
+}
+
+watch_formats() { # FORMAT LINE...: what two readings are, the time left out
+	local format=$1
+	shift
+	run 0 --proc-dir="$tables/gateway" watch -n 0.1 -c 2 --format="$format" || return
+	sed -E 's/^([^T]*)[0-9]{10}\.[0-9]{3}/\1T/' "$tmp/out" | diff -u <(printf '%s\n' "$@") -
+}
+
+watch_header() { # again for each screen, here of five lines
+	local cmd
+	cmd=$(printf '%q ' "$ctxstat" --proc-dir="$tables/gateway" watch -n 0.1 -c 9)
+	script -qec "stty cols 80 rows 5 && $cmd" /dev/null </dev/null >"$tmp/tty" || return
+	[ "$(grep -n ^TIME "$tmp/tty" | cut -d: -f1 | xargs)" = "1 5 9" ] || fail "$(cat "$tmp/tty")"
+}
+
+watch_ends() { # SIGNAL: at once, and well
+	local pid
+	# What an earlier check left must not look like the first line.
+	: >"$tmp/out"
+	"$ctxstat" --proc-dir="$tables/gateway" watch -n 1000 >"$tmp/out" 2>"$tmp/err" &
+	pid=$!
+	timeout 10 sh -c 'until [ -s "$1" ]; do sleep 0.05; done' - "$tmp/out" || return
+	kill -"$1" $pid && wait $pid || fail "exit code $?: $(cat "$tmp/err")" || return
+	[ ! -s "$tmp/err" ] && [ "$(wc -l <"$tmp/out")" = 2 ]
+}
+
 all_rows() {
 	run 0 --proc-dir="$tables/gateway" states --all || return
 	[ "$(wc -l <"$tmp/out")" = 68 ] || fail "$(wc -l <"$tmp/out") lines"
@@ -493,6 +526,16 @@ add "output: disk full, version" disk_full --version
 add "output: closed" closed
 add "output: closed, summary" closed summary
 add "output: closed, help" closed --help
+add "watch: a line" watch_line
+add "watch: CSV" watch_formats csv \
+	time,entries,new_per_second,ended_per_second,established,syn_sent,unreplied,failed_per_second,evicted_per_second \
+	T,184231,,,104132,1380,5613,, T,184231,0.000,0.000,104132,1380,5613,0.000,0.000
+add "watch: JSON" watch_formats json \
+	'{"schema":1,"time":T,"entries":184231,"new_per_second":null,"ended_per_second":null,"established":104132,"syn_sent":1380,"unreplied":5613,"failed_per_second":null,"evicted_per_second":null}' \
+	'{"schema":1,"time":T,"entries":184231,"new_per_second":0.000,"ended_per_second":0.000,"established":104132,"syn_sent":1380,"unreplied":5613,"failed_per_second":0.000,"evicted_per_second":0.000}'
+add "terminal: watch repeats its header" watch_header
+add "watch: SIGTERM" watch_ends TERM
+add "watch: SIGINT" watch_ends INT
 add "check: OK" plugin 0 gateway 'OK - 184231 of 262144 entries (70.3 %), 3.0 % unreplied |'
 add "check: WARNING" plugin 1 gateway 'WARNING - 184231 of 262144' --warning=70%
 add "check: CRITICAL" plugin 2 gateway 'CRITICAL - 184231 of 262144' --warning=60% --critical=70%

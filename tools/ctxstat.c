@@ -291,18 +291,6 @@ static int bad_value(const struct option *option, const char *value, const char 
 	return EXIT_USAGE;
 }
 
-static bool parse_number(const char *text, uint64_t *number)
-{
-	const char *p;
-
-	*number = 0;
-	for (p = text; *p; p++)
-		if (*p < '0' || *p > '9' || __builtin_mul_overflow(*number, 10, number) ||
-		    __builtin_add_overflow(*number, *p - '0', number))
-			return false;
-	return p != text;
-}
-
 static bool parse_seconds(const char *text, double *seconds)
 {
 	const char *p;
@@ -343,7 +331,7 @@ static int set_option(struct options *opt, const struct option *option, const ch
 		*(const char **)into = value;
 		break;
 	case VALUE_NUMBER:
-		if (!parse_number(value, into))
+		if (!parse_number((struct span){ value, strlen(value) }, into))
 			return bad_value(option, value, "must be a whole number");
 		break;
 	case VALUE_SECONDS:
@@ -464,14 +452,23 @@ static int prepare(const struct cmdline *cl, const struct command **todo)
 	return ret;
 }
 
-/* A plugin has its own exit codes, and a line for the monitoring system. */
+/*
+ * A plugin has its own exit codes, and a line for the monitoring system, also when the
+ * rest of its command line is wrong: so this is asked before that is looked at.
+ */
 static bool is_check(char **argv)
 {
+	enum option_index index;
+	const char *value;
 	int i;
 
-	for (i = 1; argv[i]; i++)
-		if (!strcmp(argv[i], "check"))
-			return true;
+	for (i = 1; argv[i]; i++) {
+		if (argv[i][0] != '-' || !argv[i][1])
+			return !strcmp(argv[i], "check");
+		index = find_option(argv[i], &value);
+		if (index != OPT_NONE && options[index].arg && !value && argv[i + 1])
+			i++;
+	}
 	return false;
 }
 

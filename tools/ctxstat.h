@@ -164,6 +164,9 @@ void __attribute__((format(printf, 1, 2))) complain(const char *fmt, ...);
 /* NULL: stderr again. */
 void complain_to(void (*sink)(const char *line));
 
+/* Whether stdout takes colours: a terminal, and NO_COLOR is not set, or empty. */
+bool use_colour(const struct options *opt);
+
 /**
  * format_number() - exact, or short on a terminal: 999, 12.3k, 4.56M
  */

@@ -5,9 +5,6 @@
 
 #include "findings.h"
 
-/* One clash of two packets now and then is normal, so a share of the new ones is asked for, too. */
-#define FAILED_PER_SECOND	1.0
-#define FAILED_SHARE		1	/* per cent */
 
 static const struct options short_numbers = { .terminal = true };
 
@@ -93,7 +90,7 @@ static void look_at_drops(struct list *list, const struct snapshot *old, const s
 		add(list, true, "%s connections per second are evicted for new ones (early drop)", cell);
 	}
 	rate = rate_of_key(old, new, SUM_KERNEL_DROP);
-	if (rate.known && rate.value > 0) {
+	if (rate.known && rate.value > DROPPED_PER_SECOND) {
 		format_rate(&short_numbers, rate.value, true, cell);
 		add(list, true, "%s packets per second are dropped: the table is full, or memory is short",
 		    cell);

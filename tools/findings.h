@@ -12,6 +12,10 @@
 #define UNREPLIED_ENTRIES	1000	/* fewer entries in the table say nothing */
 #define PORT_SHARE		1	/* a port with less of the table, in per cent, and */
 #define PORT_ENTRIES		100	/* with fewer entries is not looked at */
+/* A clash of two packets now and then is normal: so more than these, and of the new entries. */
+#define FAILED_PER_SECOND	1
+#define FAILED_SHARE		1	/* per cent */
+#define DROPPED_PER_SECOND	1
 
 struct finding {
 	bool critical;

@@ -92,13 +92,11 @@ struct order {
 	bool reverse;
 };
 
-/* Names from the first on, numbers from the largest on, what is not known last. */
+/* Names from the first on, numbers from the largest on. */
 static int compare_fields(enum field_kind kind, const struct field *a, const struct field *b)
 {
 	if (kind == FIELD_TEXT)
 		return span_compare(a->text, b->text);
-	if (a->known != b->known)
-		return a->known ? -1 : 1;
 	if (kind == FIELD_ID)
 		return (a->num > b->num) - (a->num < b->num);
 	return (a->num < b->num) - (a->num > b->num);
@@ -108,12 +106,19 @@ static int compare_rows(const void *a, const void *b, void *arg)
 {
 	const struct order *order = arg;
 	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	const struct field *f, *g;
+	enum field_kind kind;
 	int diff = 0;
 
-	if (order->column != NO_COLUMN)
-		diff = compare_fields(order->table->desc->columns[order->column].kind,
-				      &table_row(order->table, x)[order->column],
-				      &table_row(order->table, y)[order->column]);
+	if (order->column != NO_COLUMN) {
+		kind = order->table->desc->columns[order->column].kind;
+		f = &table_row(order->table, x)[order->column];
+		g = &table_row(order->table, y)[order->column];
+		/* What is not known comes last, either way. */
+		if (is_number(kind) && f->known != g->known)
+			return f->known ? -1 : 1;
+		diff = compare_fields(kind, f, g);
+	}
 	/* The module's order decides the rest. */
 	if (!diff)
 		diff = (x > y) - (x < y);

@@ -12,6 +12,8 @@
 #define INTERVAL 0.5
 #define TOP_PORTS 5
 #define BAR_WIDTH 40
+/* In seconds. Growth so slow is as likely to be chance. */
+#define FULL_SOON (7 * 86400)
 
 #define WANTED (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
 
@@ -43,7 +45,7 @@ static void print_fill(const struct options *opt, const struct snapshot *old,
 		puts(", no limit");
 	else
 		printf(" of %s\n", cell);
-	if (!full.known)
+	if (!full.known || full.value > FULL_SOON)
 		return;
 	format_duration(full.value, cell);
 	printf("%-10sin %s, at the present rate\n", "full", cell);
@@ -71,7 +73,7 @@ static void print_findings(const struct options *opt, const struct snapshot *old
 {
 	struct finding found[FINDINGS_MAX];
 	size_t i, n = findings(old, new, found);
-	const char *red = opt->terminal && !getenv("NO_COLOR") ? "\033[1;31m" : "";
+	const char *red = use_colour(opt) ? "\033[1;31m" : "";
 	const char *plain = *red ? "\033[0m" : "";
 
 	for (i = 0; i < n; i++)

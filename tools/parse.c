@@ -107,7 +107,7 @@ static bool check_bytes(struct span line, unsigned long nr, struct parse_error *
 	return true;
 }
 
-static bool parse_number(struct span s, uint64_t *num)
+bool parse_number(struct span s, uint64_t *num)
 {
 	uint64_t v = 0;
 	size_t i;

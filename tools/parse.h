@@ -119,6 +119,15 @@ void skip_blanks(struct span *s);
 bool next_word(struct span *rest, struct span *word);
 
 /**
+ * parse_number() - read digits, and nothing else
+ * @s: the digits
+ * @num: set if there is an unsigned 64-bit number
+ *
+ * Return: whether there is.
+ */
+bool parse_number(struct span s, uint64_t *num);
+
+/**
  * parse_keys() - read lines of "key value"
  * @in: the input
  * @desc: keys wanted; all but FIELD_LINES must be there, others are skipped

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,6 +34,13 @@ void complain(const char *fmt, ...)
 		complain_sink(line);
 	else
 		fprintf(stderr, "ctxstat: %s\n", line);
+}
+
+bool use_colour(const struct options *opt)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	return opt->terminal && !(no_color && *no_color);
 }
 
 /* In parts of a unit, rounded to nearest. */
@@ -92,10 +100,16 @@ void format_time(const struct field *f, const char *fmt, char cell[CELL_MAX])
 		snprintf(cell, CELL_MAX, "%" PRIu64, f->num);
 }
 
+/* Rounded to nearest; what is beyond 64 bits is the largest number there is. */
+static uint64_t whole(double value)
+{
+	return value < 0x1p64 ? (uint64_t)(value + 0.5) : UINT64_MAX;
+}
+
 /* Whole numbers as all others; below ten, one digit more. */
 void format_rate(const struct options *opt, double value, bool known, char cell[CELL_MAX])
 {
-	struct field f = { .num = value + 0.5, .known = true };
+	struct field f = { .num = whole(value), .known = true };
 
 	if (!known)
 		strcpy(cell, "-");
@@ -107,7 +121,7 @@ void format_rate(const struct options *opt, double value, bool known, char cell[
 
 void format_duration(double seconds, char cell[CELL_MAX])
 {
-	uint64_t minutes = seconds / 60 + 0.5, hours = seconds / 3600 + 0.5;
+	uint64_t minutes = whole(seconds / 60), hours = whole(seconds / 3600);
 
 	if (seconds < 99.5)
 		snprintf(cell, CELL_MAX, "%.0f s", seconds);

@@ -32,7 +32,7 @@ struct key_metric {
 
 static const struct key_metric key_metrics[] = {
 	{ SUM_START_TIME, { "ctxstat_start_time_seconds", "gauge",
-	  "When counting began, in seconds since 1970; all counters are zero then." } },
+	  "When counting began, in seconds since 1970; another value: it began anew." } },
 	{ SUM_COUNT, { "ctxstat_kernel_entries", "gauge",
 	  "Entries that the kernel itself counts (nf_conntrack_count)." } },
 	{ SUM_BUCKETS, { "ctxstat_buckets", "gauge", "Size of the hash table." } },
@@ -271,8 +271,9 @@ static void print_insert_failed(FILE *out, const struct field *sum)
 
 	print_head(out, &metric);
 	for (key = SUM_INSERT_FAILED_TCP; key <= SUM_INSERT_FAILED_OTHER; key++)
-		fprintf(out, "%s{l4proto=\"%s\"} %" PRIu64 "\n", metric.name,
-			summary_keys[key].label, sum[key].num);
+		if (sum[key].known)
+			fprintf(out, "%s{l4proto=\"%s\"} %" PRIu64 "\n", metric.name,
+				summary_keys[key].label, sum[key].num);
 }
 
 static void print_ended(FILE *out, const struct table *ends)
@@ -302,25 +303,17 @@ static void print_seconds(FILE *out, uint64_t num, unsigned int per_second)
 		fprintf(out, "%" PRIu64, num / per_second);
 }
 
-static bool parse_le(struct span le, uint64_t *num)
-{
-	char *end, text[32];
-
-	snprintf(text, sizeof(text), "%.*s", (int)(le.len < 31 ? le.len : 31), le.p);
-	errno = 0;
-	*num = strtoull(text, &end, 10);
-	return !errno && !*end && end != text;
-}
-
 static void print_bucket(FILE *out, const char *name, const struct field *row,
 			 unsigned int per_second)
 {
 	uint64_t le;
 
+	if (!row[HISTOGRAMS_COUNT].known)
+		return;
 	fprintf(out, "%s_bucket", name);
 	print_labels(out, &table_descs[TABLE_HISTOGRAMS], row, 1);
 	fputs(",le=\"", out);
-	if (parse_le(row[HISTOGRAMS_LE].text, &le))
+	if (parse_number(row[HISTOGRAMS_LE].text, &le))
 		print_seconds(out, le, per_second);
 	else
 		print_escaped(out, row[HISTOGRAMS_LE].text);
@@ -355,7 +348,7 @@ static void print_histograms(FILE *out, const struct table *table)
 			print_bucket(out, histogram_metrics[k].metric.name, row,
 				     histogram_metrics[k].per_second);
 			/* The bucket of +Inf is the last one, and has the sum. */
-			if (row[HISTOGRAMS_SUM].known)
+			if (row[HISTOGRAMS_SUM].known && row[HISTOGRAMS_COUNT].known)
 				print_sum_and_count(out, histogram_metrics[k].metric.name, row,
 						    histogram_metrics[k].per_second);
 		}
@@ -430,19 +423,25 @@ static void print_port(FILE *out, const char *name, const struct field *row, siz
 	fprintf(out, "} %" PRIu64 "\n", row[column].num);
 }
 
-/* Sums up ports of the protocol that row @first is of. Return: the row behind them. */
+/* A row by its place among all, sorted by protocol. */
+static const struct field *sorted_row(const struct table *ports, size_t place)
+{
+	return table_row(ports, ports->order[place]);
+}
+
+/* Sums up ports of the protocol that is at @first. Return: the place behind them. */
 static size_t sum_protocol(const struct table *ports, size_t first, size_t column,
 			   const bool *left_out, struct field *sum)
 {
-	const struct field *row, *head = table_row(ports, first);
+	const struct field *row, *head = sorted_row(ports, first);
 	size_t i;
 
 	*sum = (struct field){ .known = true };
 	for (i = first; i < ports->rows; i++) {
-		row = table_row(ports, i);
+		row = sorted_row(ports, i);
 		if (!span_eq(row[PORTS_L4PROTO].text, head[PORTS_L4PROTO].text))
 			break;
-		if (left_out && left_out[i])
+		if (left_out && left_out[ports->order[i]])
 			continue;
 		if (!row[column].known ||
 		    __builtin_add_overflow(sum->num, row[column].num, &sum->num))
@@ -463,7 +462,7 @@ static void print_sums(FILE *out, const char *name, const struct table *ports, s
 		if (!sum.known)
 			continue;
 		fputs(name, out);
-		print_labels(out, &table_descs[TABLE_PORTS], table_row(ports, first), 1);
+		print_labels(out, &table_descs[TABLE_PORTS], sorted_row(ports, first), 1);
 		fprintf(out, "%s} %" PRIu64 "\n", is_top ? ",port=\"other\"" : "", sum.num);
 	}
 }

@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include "interval.h"
-#include "snapshot.h"
+#include "output.h"
 
 #define WANTED (WANT(TABLE_STATES) | WANT(TABLE_ENDS))
 
 /* Lines between two headers where the height of the screen is not known. */
 #define LINES 24
-#define WIDTH 11
+/* Holds any short number; with it a line fits into 80 columns. */
+#define WIDTH 7
 
 enum watch_column {
 	WATCH_TIME,
@@ -38,15 +39,15 @@ static const struct {
 	[WATCH_ESTABLISHED]	= { "established", "ESTABLISHED" },
 	[WATCH_SYN_SENT]	= { "syn_sent", "SYN_SENT" },
 	[WATCH_UNREPLIED]	= { "unreplied", "UNREPLIED" },
-	[WATCH_FAILED]		= { "failed_per_second", "FAILED/S" },
-	[WATCH_EVICTED]		= { "evicted_per_second", "EVICTED/S" },
+	[WATCH_FAILED]		= { "failed_per_second", "FAILED" },
+	[WATCH_EVICTED]		= { "evicted_per_second", "EVICTED" },
 };
 
-/* One value: a number of entries, or a rate. */
+/* One value: a number of entries; or a rate, or the time. */
 struct value {
-	bool is_rate;
+	bool is_real;
 	struct field number;
-	struct rate rate;
+	struct rate real;
 };
 
 static struct value number(struct field f)
@@ -54,9 +55,9 @@ static struct value number(struct field f)
 	return (struct value){ .number = f };
 }
 
-static struct value rate(struct rate r)
+static struct value real(struct rate r)
 {
-	return (struct value){ .is_rate = true, .rate = r };
+	return (struct value){ .is_real = true, .real = r };
 }
 
 static void measure(const struct snapshot *old, const struct snapshot *new,
@@ -69,18 +70,27 @@ static void measure(const struct snapshot *old, const struct snapshot *new,
 	struct query syn_sent = { STATES_STATE, "SYN_SENT" };
 
 	memset(values, 0, WATCH_COLUMNS * sizeof(*values));
-	values[WATCH_TIME].number = (struct field){ .num = new->wall, .known = true };
+	values[WATCH_TIME] = real((struct rate){ new->wall, true });
 	/* The connection to the module is lost: nothing is known. */
 	if (!new->sum_buf)
 		return;
 	values[WATCH_ENTRIES] = number(new->sum[SUM_ENTRIES]);
-	values[WATCH_NEW] = rate(rate_of_key(old, new, SUM_CREATED));
-	values[WATCH_ENDED] = rate(rate_of_key(old, new, SUM_DESTROYED));
+	values[WATCH_NEW] = real(rate_of_key(old, new, SUM_CREATED));
+	values[WATCH_ENDED] = real(rate_of_key(old, new, SUM_DESTROYED));
 	values[WATCH_ESTABLISHED] = number(sum_of(states, STATES_ENTRIES, tcp, established));
 	values[WATCH_SYN_SENT] = number(sum_of(states, STATES_ENTRIES, tcp, syn_sent));
 	values[WATCH_UNREPLIED] = number(sum_of(states, STATES_UNREPLIED, all, all));
-	values[WATCH_FAILED] = rate(rate_of_key(old, new, SUM_INSERT_FAILED));
-	values[WATCH_EVICTED] = rate(rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT, evicted, all));
+	values[WATCH_FAILED] = real(rate_of_key(old, new, SUM_INSERT_FAILED));
+	values[WATCH_EVICTED] = real(rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT, evicted, all));
+}
+
+static int width_of(unsigned int column)
+{
+	int width = strlen(columns[column].label);
+
+	if (column == WATCH_TIME)
+		return -(int)strlen("23:59:59");
+	return width < WIDTH ? WIDTH : width;
 }
 
 static uint64_t lines_of_screen(const struct options *opt)
@@ -100,22 +110,23 @@ static void print_header(const struct options *opt)
 		if (opt->format == FORMAT_CSV)
 			printf("%s%s", i ? "," : "", columns[i].name);
 		else
-			printf(i ? " %*s" : "%-*s", i ? WIDTH : 8, columns[i].label);
+			printf("%s%*s", i ? " " : "", width_of(i), columns[i].label);
 	}
 	putchar('\n');
 }
 
 static void print_cell(const struct options *opt, unsigned int column, const struct value *value)
 {
+	struct field when = { .num = value->real.value, .known = true };
 	char cell[CELL_MAX];
 
-	if (value->is_rate)
-		format_rate(opt, value->rate.value, value->rate.known, cell);
-	else if (column == WATCH_TIME)
-		format_time(&value->number, "%H:%M:%S", cell);
+	if (column == WATCH_TIME)
+		format_time(&when, "%H:%M:%S", cell);
+	else if (value->is_real)
+		format_rate(opt, value->real.value, value->real.known, cell);
 	else
 		format_number(opt, &value->number, cell);
-	printf(column ? " %*s" : "%-*s", column ? WIDTH : 8, cell);
+	printf("%s%*s", column ? " " : "", width_of(column), cell);
 }
 
 /* What is not known is null in JSON, and empty in CSV. */
@@ -127,9 +138,9 @@ static void print_value(const struct options *opt, unsigned int column, const st
 		putchar(',');
 	if (json)
 		printf("\"%s\":", columns[column].name);
-	if (value->is_rate ? value->rate.known : value->number.known) {
-		if (value->is_rate)
-			printf("%.3f", value->rate.value);
+	if (value->is_real ? value->real.known : value->number.known) {
+		if (value->is_real)
+			printf("%.3f", value->real.value);
 		else
 			printf("%" PRIu64, value->number.num);
 	} else if (json) {
@@ -142,7 +153,7 @@ static void print_line(const struct options *opt, const struct value values[WATC
 	unsigned int i;
 
 	if (opt->format == FORMAT_JSON)
-		putchar('{');
+		printf("{\"schema\":%d,", JSON_SCHEMA);
 	for (i = 0; i < WATCH_COLUMNS; i++) {
 		if (opt->format == FORMAT_TABLE)
 			print_cell(opt, i, &values[i]);
