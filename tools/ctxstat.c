@@ -77,6 +77,8 @@ static const struct command commands[] = {
 	  "a plugin for Nagios, Icinga and others" },
 	{ "prometheus", prometheus_run, TAKES(OPT_OUTPUT) | TAKES(OPT_TOP),
 	  "all metrics in Prometheus's text format" },
+	{ "exporter", exporter_run, TAKES(OPT_LISTEN) | TAKES(OPT_TOP),
+	  "serve the metrics over HTTP" },
 	{ "help", NULL, 0, "show this help, or that of a subcommand" },
 };
 
