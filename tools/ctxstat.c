@@ -72,6 +72,9 @@ static const struct command commands[] = {
 	  "compare the counters with a walk of the table (root only)" },
 	{ "watch", watch_run, TAKES(OPT_COUNT) | TAKES(OPT_FORMAT) | TAKES(OPT_INTERVAL),
 	  "a line per interval" },
+	{ "top", top_run, TAKES(OPT_ALL) | TAKES(OPT_COUNT) | TAKES(OPT_INTERVAL) | TAKES(OPT_NAMES) |
+	  TAKES(OPT_PROTO) | TAKES(OPT_REVERSE) | TAKES(OPT_SORT),
+	  "a full screen that is kept up to date" },
 	{ "check", check_run, TAKES(OPT_CRITICAL) | TAKES(OPT_EVICTED) | TAKES(OPT_INSERT_FAILED) |
 	  TAKES(OPT_INTERVAL) | TAKES(OPT_UNANSWERED) | TAKES(OPT_UNREPLIED) | TAKES(OPT_WARNING),
 	  "a plugin for Nagios, Icinga and others" },
