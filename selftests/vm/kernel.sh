@@ -20,27 +20,20 @@
 # Exit: 0 all is there, 1 it could not be fetched, 2 usage.
 #
 # Environment:
-#   CTXSTAT_CACHE    the cache folder; otherwise /var/cache/ctxstat as root,
-#                    ${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat as anyone else
+#   CTXSTAT_CACHE    the cache folder, see cache.sh
 
 set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 say() { echo "kernel.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 [[ $# -eq 1 && $1 =~ ^[0-9]+\.[0-9]+$ ]] || { say "usage: kernel.sh 6.1|6.12"; exit 2; }
 series=$1
 
-if [[ -n ${CTXSTAT_CACHE:-} ]]; then
-	cache=$CTXSTAT_CACHE
-elif ((EUID == 0)); then
-	cache=/var/cache/ctxstat
-else
-	cache=${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat
-fi
-mkdir -p "$cache"
-cache=$(realpath "$cache")
+# shellcheck source=selftests/vm/cache.sh
+. "$here/cache.sh"
 kernels=$cache/kernels
 mkdir -p "$kernels"
 
@@ -169,8 +162,7 @@ mv -T "$new" "$dest"
 echo "$name" >"$answer"
 
 # Older versions of the series go, unless a VM may be running on one.
-exec {vm_lock}>"$cache/vm.lock"
-if flock -n "$vm_lock"; then
+if ! vm_runs; then
 	find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*" ! -name "$name" -exec rm -rf {} +
 fi
 

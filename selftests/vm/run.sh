@@ -122,14 +122,8 @@ fi
 
 # One VM at a time: two would share the CPUs and time out.  Who starts several says
 # so, with --slot, and gives each a CPU of its own, with --one-thread.
-if [[ -n ${CTXSTAT_CACHE:-} ]]; then
-	cache=$CTXSTAT_CACHE
-elif ((EUID == 0)); then
-	cache=/var/cache/ctxstat
-else
-	cache=${XDG_CACHE_HOME:-$HOME/.cache}/ctxstat
-fi
-mkdir -p "$cache"
+# shellcheck source=selftests/vm/cache.sh
+. "$here/cache.sh"
 tmp='' waiter='' qemu='' timer='' follow=''
 
 # Runs on every way out, so that no process and no file stays behind.
