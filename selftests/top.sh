@@ -491,8 +491,10 @@ is_restored() { # the other screen, and the cursor
 }
 signalled() { kill -s "$1" "$pid"; }
 
-# Not before the last of them was there to be seen
-counts() { begin 80 24 -- --count=2 --interval=1 && shows '^new 0/s' && ended 0; }
+# The last reading is to be seen until the next one would be due.
+counts() {
+	begin 80 24 -- --count=2 --interval=600 && key Space && shows '^new 0/s' && is_running && key Space && ended 0
+}
 
 hangs_up() { # [NAME=VALUE]: the terminal is gone
 	begin 80 24 "$@" -- --interval=600 && terminal kill-server && until_true is_gone

@@ -93,7 +93,8 @@ def keys_from_csv(text, table):
 
 
 def order(rows, table, column, reverse):
-    """Text from the first on, numbers from the largest on, ports from the smallest on."""
+    """Text from the first on, numbers from the largest on, ports from the smallest on;
+    what is not known comes last, either way."""
     if column is None and table == "ports":
         column = "entries"
 
@@ -101,11 +102,13 @@ def order(rows, table, column, reverse):
         value = row[column]
         if column in tables.TEXT:
             return value or "-"
-        return (value is None, value if column == "port" else -(value or 0))
+        return value if column == "port" else -value
 
-    if column is not None:
-        rows = sorted(rows, key=rank)
-    return rows[::-1] if reverse else rows
+    if column is None:
+        return rows[::-1] if reverse else rows
+    unknown = [row for row in rows if row[column] is None and column not in tables.TEXT]
+    known = sorted((row for row in rows if row not in unknown), key=rank)
+    return known[::-1] + unknown[::-1] if reverse else known + unknown
 
 
 def compare(wanted, got, what):
