@@ -95,7 +95,7 @@ static const struct column_metric states_metrics[] = {
 	{ STATES_DNAT, { "ctxstat_dnat_entries", "gauge",
 	  "Entries whose destination is translated." } },
 	{ STATES_ENTERED, { "ctxstat_state_entered_total", "counter",
-	  "How often an entry came into this state." } },
+	  "How often an entry came into this state, or was found in it at load." } },
 	{ STATES_LEFT, { "ctxstat_state_left_total", "counter",
 	  "How often an entry left this state." } },
 };
