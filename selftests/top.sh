@@ -422,7 +422,7 @@ sparkline() { # WANTED NAME=VALUE
 	local entries
 	begin 80 24 "$2" -- --interval=600 && key p && shows 'paused$' || return
 	for entries in 1000 2000 8000 4500; do
-		change "\$1 == \"entries\" { \$2 = $entries } { print }" summary && read_once " $(short $entries) of " || return
+		change "\$1 == \"entries\" { \$2 = $entries } { print }" summary && read_once " $(short "$entries") of " || return
 	done
 	shows "^entries 1\\.00k-184k  *$1  "
 }

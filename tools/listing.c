@@ -125,8 +125,7 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	return order->reverse ? -diff : diff;
 }
 
-/* Nothing there, now or ever. What is not known may be something. */
-static bool is_zero(const struct table_desc *desc, const struct field *row)
+bool row_is_zero(const struct table_desc *desc, const struct field *row)
 {
 	size_t col;
 
@@ -141,7 +140,7 @@ static bool is_wanted(const struct options *opt, const struct table_desc *desc,
 {
 	if (opt->proto && !span_is(row[proto_column(desc)].text, opt->proto))
 		return false;
-	return opt->all || opt->format != FORMAT_TABLE || !is_zero(desc, row);
+	return opt->all || opt->format != FORMAT_TABLE || !row_is_zero(desc, row);
 }
 
 /* Return: how many of the rows to show. */

@@ -24,6 +24,9 @@ int listing_check(const struct options *opt, const struct table_desc *desc);
  */
 int listing_show(const struct options *opt, const struct snapshot *snap, enum table_index table);
 
+/* Nothing there, now or ever. What is not known may be something. */
+bool row_is_zero(const struct table_desc *desc, const struct field *row);
+
 /* The column of that name, or the number of columns. */
 size_t listing_column(const struct table_desc *desc, const char *name);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A full screen that is kept up to date. */
 #include <curses.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "interval.h"
@@ -214,9 +213,7 @@ static int run(struct top *top)
 
 static void set_colours(struct top *top)
 {
-	const char *no = getenv("NO_COLOR");
-
-	top->colours = term_has_colours() && !(no && *no);
+	top->colours = term_has_colours() && use_colour(&top->opt);
 	term_set_colours(top->colours);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "findings.h"
+#include "listing.h"
 #include "top_rows.h"
 
 /* In 80 columns all of these fit as long as no state has a long name. */
@@ -118,17 +119,6 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	return order->reverse ? -diff : diff;
 }
 
-/* Nothing there, now or ever. What is not known may be something. */
-static bool is_zero(const struct table_desc *desc, const struct field *row)
-{
-	size_t col;
-
-	for (col = desc->keys; col < desc->n; col++)
-		if (desc->columns[col].kind != FIELD_TIME && (!row[col].known || row[col].num))
-			return false;
-	return true;
-}
-
 static bool is_wanted(const struct choice *choice, const struct pane_desc *pane,
 		      const struct field *row)
 {
@@ -137,7 +127,7 @@ static bool is_wanted(const struct choice *choice, const struct pane_desc *pane,
 	if (choice->port_given && pane->table == TABLE_PORTS &&
 	    (!row[PORTS_PORT].known || row[PORTS_PORT].num != choice->port))
 		return false;
-	return choice->all || !is_zero(&table_descs[pane->table], row);
+	return choice->all || !row_is_zero(&table_descs[pane->table], row);
 }
 
 static bool make_room(struct rows *rows, size_t room)
