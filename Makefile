@@ -14,7 +14,7 @@ all: module tools
 
 help:
 	@echo 'make               build the module for the running kernel, and the tool'
-	@echo 'make install       install the module through DKMS, the tool and its man page'
+	@echo 'make install       install the module through DKMS, the tool and what belongs to it'
 	@echo 'make uninstall     remove them'
 	@echo 'make demo          watch ctxstat at work on a NAT gateway in a virtual machine'
 	@echo 'make check         run the tests, on both kernels, in virtual machines'

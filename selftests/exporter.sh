@@ -272,7 +272,8 @@ steady() {
 few_files() {
 	# shellcheck disable=SC2016 # expanded by that shell
 	start sh -c 'ulimit -n 24 && exec "$@"' - "$ctxstat" exporter --listen=127.0.0.1:0 \
-		--proc-dir="$tables" && client full 20 10 "$tmp/metrics" && stop TERM
+		--proc-dir="$tables" && client many 30 "$tmp/metrics" && client full 20 10 "$tmp/metrics" &&
+		stop TERM
 }
 
 exporter_big() {

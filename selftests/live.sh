@@ -55,7 +55,8 @@ says() {
 	grep -qe "$pattern" "$tmp/out"
 }
 
-says_not() { ! says "$@"; }
+# It says something, but not that.
+says_not() { ! says "$@" && grep -q '^entries ' "$tmp/out"; }
 
 # what is listed, in all formats
 
@@ -95,6 +96,21 @@ from_outside() {
 	"$tmp/ctxstat" states --netns="$GATEWAY" >"$tmp/outside" &&
 		ctxstat states >"$tmp/inside" && cmp "$tmp/outside" "$tmp/inside" &&
 		grep -q '^total .* [1-9]' "$tmp/inside"
+}
+
+# The exporter listens out here, and shows what is in there.
+exporter_outside() {
+	local port
+	ip link set lo up
+	"$tmp/ctxstat" exporter --listen=127.0.0.1:0 --netns="$GATEWAY" 2>"$tmp/exporter" &
+	watch=$!
+	wait_for 20 grep -q 'listening on' "$tmp/exporter" || return
+	port=$(sed -n 's|.*127.0.0.1:\([0-9]*\)/metrics.*|\1|p' "$tmp/exporter")
+	exact "$GATEWAY" && python3 -c 'import sys, urllib.request
+sys.stdout.write(urllib.request.urlopen(sys.argv[1]).read().decode())' "http://127.0.0.1:$port/metrics" >"$tmp/metrics" || return
+	kill "$watch" && wait "$watch" && watch= || return
+	cat "$tmp/exporter"
+	[ "$(awk '/^ctxstat_kernel_entries / { print $2 }' "$tmp/metrics")" = "$(ct -C)" ]
 }
 
 unprivileged() {
@@ -168,9 +184,8 @@ watch_reload() {
 screen_reload() {
 	ip netns exec "$GATEWAY" "$tmp/ctxstat" --interval=8 >"$tmp/out" 2>&1 &
 	watch=$!
-	module_in_use_or_not() { module_unload && module_load; }
-	# The first reading is over when the process sleeps.
-	wait_for 5 grep -q '^State:.*S' "/proc/$watch/status" && module_in_use_or_not || return
+	# The first reading is over when the process sleeps in clock_nanosleep(), which is 230.
+	wait_for 20 grep -q '^230 ' "/proc/$watch/syscall" && module_unload && module_load || return
 	wait "$watch" || return
 	watch=
 	cat "$tmp/out"
@@ -227,7 +242,7 @@ inserts_fail() {
 
 topology_up && silent_server || skip_all "no namespaces can be made"
 timeouts 900 || skip_all "no timeout can be set"
-plan 25
+plan 26
 
 on "$CLIENT" "$TRAFFIC" spray 300 10.2.0.2 10000 fd02::2 10000
 on "$CLIENT" "$TRAFFIC" knock 100 10.2.0.2 500
@@ -236,6 +251,7 @@ check "states as JSON are the kernel's listing" states_json
 check "ports as CSV are the kernel's listing" ports_csv
 check "the screen without a subcommand" screen
 check "from another namespace, by name" from_outside
+check "the exporter of another namespace" exporter_outside
 check "without any privilege" unprivileged
 check "audit needs root" fails 3 'only root may read it' on "$GATEWAY" "${NOBODY[@]}" "$tmp/ctxstat" audit
 check "audit agrees" says 'Every counter agrees with the table' audit

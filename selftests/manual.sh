@@ -98,30 +98,30 @@ completion_values() {
 		offered "icmp icmpv6" ctxstat states --proto i &&
 		offered "from" ctxstat transitions --sort fr &&
 		offered "packets port" ctxstat ports -s p &&
+		offered "peak port" ctxstat top --sort p &&
+		offered "" ctxstat --sort "" &&
+		offered "" ctxstat --netns "none-of-that-name" &&
 		offered "states summary" ctxstat help s &&
 		offered "states summary" ctxstat --proc-dir "$tables" s &&
 		offered "" ctxstat states ""
 }
 
-in_page() { # PAGE WORD...
-	local page=$1 word missing=0
-	shift
-	man_text "$page" >"$tmp/text"
-	[ $# -gt 3 ] || return
-	for word; do
-		grep -qwF -- "$word" "$tmp/text" || { echo "$word is not in $page"; missing=1; }
-	done
-	return $missing
+# Names in the tags of a section of ctxstat(5); what stands in parentheses is the tool's
+defined() { # SECTION
+	man_section ctxstat.5 "$1" | sed '/^\.SS/,$d' | sed -n '/^\.T[PQ]/{n;:more;/, *$/{N;b more};s/\n\.[A-Z]* / /g;s/^\.[A-Z]* //;s/ (.*//;s/ *, */\n/g;p}' |
+		tr -d ' '
 }
 
-columns_documented() {
-	local table words=()
-	for table in states ports transitions ends histograms; do
-		read -ra words <"$tables/$table"
-		in_page ctxstat.5 "${words[@]}" || return
-	done
-	mapfile -t words < <(cut -d' ' -f1 "$tables/summary" "$tables/audit")
-	in_page ctxstat.5 "${words[@]}"
+# Each column and key has a definition, and nothing has that is not there
+columns_defined() { # TABLE SECTION
+	head -n 1 "$tables/$1" | tr ' ' '\n' | sort >"$tmp/there"
+	defined "$2" | sort >"$tmp/defined"
+	diff --label "$1" --label "ctxstat(5), $2" -u "$tmp/there" "$tmp/defined"
+}
+keys_defined() { # TABLE SECTION KEY...
+	{ cut -d' ' -f1 "$tables/$1"; (($# < 3)) || printf '%s\n' "${@:3}"; } | sort >"$tmp/there"
+	defined "$2" | sort >"$tmp/defined"
+	diff --label "$1" --label "ctxstat(5), $2" -u "$tmp/there" "$tmp/defined"
 }
 
 metrics() { ctxstat prometheus --proc-dir="$tables" | sed -n 's/^# TYPE \([^ ]*\) .*/\1/p'; }
@@ -137,7 +137,7 @@ clean() { # PAGE
 	[ ! -s "$tmp/warnings" ]
 }
 
-plan 12
+plan 18
 check "options: the help of all subcommands has them all" same help_options options_of_all
 check "options: help and ctxstat(8)" same help_options man_options
 check "subcommands: help and ctxstat(8)" same help_subcommands man_subcommands
@@ -145,7 +145,11 @@ check "exit codes: help and ctxstat(8)" same help_codes man_codes
 check "options: help and completion" completion_options
 check "subcommands: help and completion" same help_subcommands completion_subcommands
 check "values are completed" completion_values
-check "every column and key is in ctxstat(5)" columns_documented
+for table in states ports transitions ends histograms; do
+	check "$table: columns and ctxstat(5)" columns_defined $table ${table^^}
+done
+check "summary: keys and ctxstat(5)" keys_defined summary SUMMARY
+check "audit: keys and ctxstat(5)" keys_defined audit AUDIT difference port_difference
 check "every metric is in ctxstat(8), and no other" same metrics man_metrics
 check "keys: the help of top and ctxstat(8)" same top_keys man_keys
 check "ctxstat(8) has no warnings" clean ctxstat.8

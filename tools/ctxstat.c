@@ -210,11 +210,15 @@ static void print_exit_codes(const struct command *cmd)
 		puts("Of check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN");
 }
 
-/* Names that --sort and --proto take; the completion reads them, too. */
-static void print_names(const struct command *cmd)
+static void print_column_names(const struct command *cmd)
 {
 	size_t i, k;
 
+	if (cmd->run == top_run) {
+		fputs("\nColumns:", stdout);
+		top_print_columns();
+		putchar('\n');
+	}
 	for (i = 0; i < TABLES; i++) {
 		if (strcmp(cmd->name, table_descs[i].name))
 			continue;
@@ -222,11 +226,19 @@ static void print_names(const struct command *cmd)
 		for (k = 0; k < table_descs[i].n; k++)
 			printf(" %s", table_descs[i].columns[k].name);
 		putchar('\n');
-		break;
 	}
+}
+
+/* Names that --sort and --proto take; the completion reads them, too. */
+static void print_names(const struct command *cmd)
+{
+	size_t i;
+
+	if (cmd->takes & TAKES(OPT_SORT))
+		print_column_names(cmd);
 	if (!(cmd->takes & TAKES(OPT_PROTO)))
 		return;
-	fputs(i < TABLES ? "Protocols:" : "\nProtocols:", stdout);
+	fputs("Protocols:", stdout);
 	for (i = 0; listing_protocols[i]; i++)
 		printf(" %s", listing_protocols[i]);
 	putchar('\n');
@@ -450,7 +462,8 @@ static int prepare(const struct cmdline *cl, const struct command **todo)
 	if (topic || help || !cmd->run)
 		return print_help(topic ? topic : help && cmd->name ? cmd : NULL);
 	ret = check_options(cl, cmd);
-	if (!ret && cl->opt.netns)
+	/* The exporter listens out here, and enters then. */
+	if (!ret && cl->opt.netns && cmd->run != exporter_run)
 		ret = netns_enter(cl->opt.netns);
 	if (!ret)
 		*todo = cmd;

@@ -93,6 +93,9 @@ int check_run(const struct options *opt);
 int prometheus_run(const struct options *opt);
 int exporter_run(const struct options *opt);
 
+/* top.c: names that its --sort takes, each after a blank */
+void top_print_columns(void);
+
 /* check.c: what complain() says is the plugin's result, of which the exit code is this. */
 #define CHECK_EXIT_UNKNOWN 3
 void check_unknown(const char *line);

@@ -605,7 +605,7 @@ int exporter_run(const struct options *opt)
 		ret = open_socket(opt->listen ? opt->listen : LISTEN_DEFAULT, &fd);
 	if (ret)
 		return ret;
-	/* Prometheus is out here, not in there. */
+	/* Only now: Prometheus is out here, not in there. */
 	if (opt->netns)
 		ret = netns_enter(opt->netns);
 	if (!ret)

@@ -117,6 +117,9 @@ int overview_run(const struct options *opt)
 	double interval = interval_of(opt);
 	int ret;
 
+	ret = interval > 0 ? interval_check(interval) : EXIT_OK;
+	if (ret)
+		return ret;
 	ret = snapshot_load(opt, WANTED, &new);
 	if (!ret && interval > 0) {
 		old = new;

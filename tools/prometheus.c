@@ -358,11 +358,12 @@ static void print_histograms(FILE *out, const struct table *table)
 /**
  * struct port_rank - why a port is among the top ones
  * @row: of the table
- * @share: of all entries, as a power of two; 0 below 1/64
+ * @share: of all entries, as a power of two; 0 below 1/128
  * @seen: entries ever counted
  *
  * A port that is in the top only now and then would make a new time series each time:
- * that is why a few entries more or less do not matter.
+ * that is why a few entries more or less do not matter. But each port of at least 1 %,
+ * which an alert looks at, is before all small ones.
  */
 struct port_rank {
 	size_t row;
@@ -383,7 +384,7 @@ static int compare_ranks(const void *a, const void *b)
 
 static unsigned int magnitude(uint64_t entries, uint64_t all)
 {
-	double parts = all ? 64.0 * entries / all : 0;
+	double parts = all ? 128.0 * entries / all : 0;
 	unsigned int n;
 
 	for (n = 0; parts >= 1; n++)

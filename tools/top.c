@@ -53,21 +53,49 @@ static size_t column_of(const struct pane_desc *pane, const char *name)
 	return i;
 }
 
+static const char *source_name(const struct pane_desc *pane, size_t column)
+{
+	return table_descs[pane->table].columns[pane->columns[column].source].name;
+}
+
+/* Whether a column of that name is in one of the first @n panes. */
+static bool is_in_panes(const char *name, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (column_of(&panes[i], name) != panes[i].n)
+			return true;
+	return false;
+}
+
+void top_print_columns(void)
+{
+	const char *name;
+	size_t i, k;
+
+	for (i = 0; i < PANES; i++)
+		for (k = 0; k < panes[i].n; k++) {
+			name = source_name(&panes[i], k);
+			if (column_of(&panes[i], name) == k && !is_in_panes(name, i))
+				printf(" %s", name);
+		}
+}
+
 static int complain_column(const char *name)
 {
 	char list[512];
-	size_t i, k, len = 0, source;
+	const char *source;
+	size_t i, k, len = 0;
 
 	for (i = 0; i < PANES; i++) {
-		const struct table_desc *desc = &table_descs[panes[i].table];
-
-		len += snprintf(list + len, sizeof(list) - len, "%s %s:", i ? "," : "", desc->name);
+		len += snprintf(list + len, sizeof(list) - len, "%s %s:", i ? "," : "",
+				table_descs[panes[i].table].name);
 		for (k = 0; k < panes[i].n; k++) {
-			source = panes[i].columns[k].source;
+			source = source_name(&panes[i], k);
 			/* Two columns of the screen may be made from one of the table. */
-			if (column_of(&panes[i], desc->columns[source].name) == k)
-				len += snprintf(list + len, sizeof(list) - len, " %s",
-						desc->columns[source].name);
+			if (column_of(&panes[i], source) == k)
+				len += snprintf(list + len, sizeof(list) - len, " %s", source);
 		}
 	}
 	complain("top shows no column \"%s\"; those of%s", name, list);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A line per interval, as vmstat does it. */
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -129,38 +130,63 @@ static void print_cell(const struct options *opt, unsigned int column, const str
 	printf("%s%*s", column ? " " : "", width_of(column), cell);
 }
 
-/* What is not known is null in JSON, and empty in CSV. */
-static void print_value(const struct options *opt, unsigned int column, const struct value *value)
+/* As CSV and JSON have it; empty if it is not known. */
+static void format_value(const struct value *value, char cell[CELL_MAX])
 {
-	bool json = opt->format == FORMAT_JSON;
-
-	if (column)
-		putchar(',');
-	if (json)
-		printf("\"%s\":", columns[column].name);
-	if (value->is_real ? value->real.known : value->number.known) {
-		if (value->is_real)
-			printf("%.3f", value->real.value);
-		else
-			printf("%" PRIu64, value->number.num);
-	} else if (json) {
-		fputs("null", stdout);
-	}
+	*cell = 0;
+	if (value->is_real && value->real.known)
+		snprintf(cell, CELL_MAX, "%.3f", value->real.value);
+	else if (!value->is_real && value->number.known)
+		snprintf(cell, CELL_MAX, "%" PRIu64, value->number.num);
 }
 
-static void print_line(const struct options *opt, const struct value values[WATCH_COLUMNS])
+/* NULL, which is null, if it is not known. */
+static struct json_object *json_value(const struct value *value)
 {
+	char cell[CELL_MAX];
+
+	format_value(value, cell);
+	if (!*cell)
+		return NULL;
+	return value->is_real ? json_object_new_double_s(value->real.value, cell)
+			      : json_object_new_uint64(value->number.num);
+}
+
+/* Return: EXIT_OK, or EXIT_SYSTEM after a message. */
+static int print_json(const struct value values[WATCH_COLUMNS])
+{
+	struct json_object *line = json_object_new_object();
+	unsigned int i;
+
+	if (!line) {
+		complain("out of memory");
+		return EXIT_SYSTEM;
+	}
+	json_object_object_add(line, "schema", json_object_new_int(JSON_SCHEMA));
+	for (i = 0; i < WATCH_COLUMNS; i++)
+		json_object_object_add(line, columns[i].name, json_value(&values[i]));
+	puts(json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
+	json_object_put(line);
+	return EXIT_OK;
+}
+
+static int print_line(const struct options *opt, const struct value values[WATCH_COLUMNS])
+{
+	char cell[CELL_MAX];
 	unsigned int i;
 
 	if (opt->format == FORMAT_JSON)
-		printf("{\"schema\":%d,", JSON_SCHEMA);
+		return print_json(values);
 	for (i = 0; i < WATCH_COLUMNS; i++) {
-		if (opt->format == FORMAT_TABLE)
+		if (opt->format == FORMAT_TABLE) {
 			print_cell(opt, i, &values[i]);
-		else
-			print_value(opt, i, &values[i]);
+			continue;
+		}
+		format_value(&values[i], cell);
+		printf("%s%s", i ? "," : "", cell);
 	}
-	puts(opt->format == FORMAT_JSON ? "}" : "");
+	putchar('\n');
+	return EXIT_OK;
 }
 
 static bool wants_header(const struct options *opt, uint64_t line)
@@ -193,15 +219,15 @@ static void read_again(const struct options *opt, struct snapshot *snap, bool *f
 	}
 }
 
-static void show(const struct options *opt, const struct snapshot *old, const struct snapshot *new,
-		 uint64_t line)
+static int show(const struct options *opt, const struct snapshot *old, const struct snapshot *new,
+		uint64_t line)
 {
 	struct value values[WATCH_COLUMNS];
 
 	if (wants_header(opt, line))
 		print_header(opt);
 	measure(old, new, values);
-	print_line(opt, values);
+	return print_line(opt, values);
 }
 
 /* The first line has no rates: nothing happened yet that was seen. */
@@ -219,8 +245,8 @@ int watch_run(const struct options *opt)
 	interval_begin();
 	ret = snapshot_load(opt, WANTED, &new);
 	for (line = 0; !ret; ) {
-		show(opt, &old, &new, line++);
-		if (fflush(stdout) || line == opt->count || !interval_wait(interval))
+		ret = show(opt, &old, &new, line++);
+		if (ret || fflush(stdout) || line == opt->count || !interval_wait(interval))
 			break;
 		snapshot_free(&old);
 		old = new;

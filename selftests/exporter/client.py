@@ -271,8 +271,8 @@ def begin_reading(rcvbuf=4096):
 
 def unread(pid):
     before = files(pid)
-    sock, _ = begin_reading(rcvbuf=65536)
     start = time.monotonic()
+    sock, _ = begin_reading(rcvbuf=65536)
     with sock:
         while files(pid) > before:
             if time.monotonic() > start + ANSWER_MAX + TOLERANCE:

@@ -230,7 +230,7 @@ class Wanted:
 
     def rank(self, row):
         """By the share of all entries, as a power of two; then by the entries ever seen."""
-        share = Fraction(64 * (row["entries"] or 0), self.sum["entries"] or 2**80)
+        share = Fraction(128 * (row["entries"] or 0), self.sum["entries"] or 2**80)
         magnitude = 0
         while share >= 2**magnitude:
             magnitude += 1
