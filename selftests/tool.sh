@@ -253,6 +253,41 @@ plugin_reload() {
 		fail "exit code $code: $(cat "$tmp/out" "$tmp/err")"
 }
 
+# Packets that wait in an NFQUEUE are entries for the kernel, and not yet for ctxstat
+plugin_kernel_count() {
+	fresh_dir && sed -i 's/^count .*/count 262144/' "$tmp/dir/summary" || return
+	run 2 --proc-dir="$tmp/dir" check && grep -q '^CTXSTAT CRITICAL - 262144 of 262144' "$tmp/out" || return
+	run 0 --proc-dir="$tmp/dir" && grep -q '^wrong .*the table is 100 % full' "$tmp/out"
+}
+
+# --output replaces a file, whole, and nothing else
+output_file() {
+	rm -rf "$tmp/dir" && mkdir "$tmp/dir" && echo old >"$tmp/dir/f" || return
+	run 0 --proc-dir="$tables/gateway" prometheus --output="$tmp/dir/f" || return
+	[ "$(stat -c %a "$tmp/dir/f")" = 644 ] && grep -q '^ctxstat_entries{' "$tmp/dir/f" &&
+		[ "$(ls -A "$tmp/dir")" = f ]
+}
+output_refused() { # what makes the file, which stays as it is
+	rm -rf "$tmp/dir" && mkdir "$tmp/dir" && "$@" "$tmp/dir/f" || return
+	stat -c '%F %N' "$tmp/dir/f" >"$tmp/before"
+	fails 2 'is no regular file' --proc-dir="$tables/gateway" prometheus --output="$tmp/dir/f" || return
+	stat -c '%F %N' "$tmp/dir/f" | diff "$tmp/before" - && [ "$(ls -A "$tmp/dir")" = f ]
+}
+output_stays() { # after an error
+	rm -rf "$tmp/dir" && mkdir "$tmp/dir" && echo old >"$tmp/dir/f" || return
+	fails 3 'not found' --proc-dir=/nonexistent prometheus --output="$tmp/dir/f" || return
+	[ "$(cat "$tmp/dir/f")" = old ] && [ "$(ls -A "$tmp/dir")" = f ]
+}
+output_nowhere() { fails 5 'cannot write .*No such file' --proc-dir="$tables/gateway" prometheus -o "$tmp/none/f"; }
+
+watch_head() { # the reader goes: it ends, and says why
+	local codes
+	codes=$("$ctxstat" --proc-dir="$tables/gateway" watch -n 0.1 2>"$tmp/err" | head -2 >"$tmp/out"
+		echo "${PIPESTATUS[@]}")
+	[ "$codes" = "5 0" ] || fail "exit codes $codes" || return
+	one_line 'Broken pipe'
+}
+
 # In time that the CPU was busy with it, as the machine may be
 quick() {
 	local i TIMEFORMAT='%U %S'
@@ -543,6 +578,13 @@ add "audit: port difference without value" spoilt audit '$a port_difference' 'li
 add "audit: no result for ports" spoilt audit 's/^ports_differ .*/ports_differ -/' 'ports_differ is not known'
 add "output: | head -1" head_1
 add "output: reader gone" no_reader
+add "output: reader of watch gone" watch_head
+add "output: a file" output_file
+add "output: a file that is a FIFO" output_refused mkfifo
+add "output: a file that is a link" output_refused ln -s /dev/null
+add "output: a file that is a folder" output_refused mkdir
+add "output: the old file stays after an error" output_stays
+add "output: no folder for the file" output_nowhere
 add "output: disk full" disk_full
 add "output: disk full, summary" disk_full summary
 add "output: disk full, audit" disk_full audit
@@ -590,6 +632,9 @@ add "check: two limits, wrong order" plugin 3 gateway 'UNKNOWN - .*above' --evic
 add "check: unknown option" plugin 3 gateway 'UNKNOWN - unknown option "--colour"' --colour
 add "check: option of another subcommand" plugin 3 gateway 'UNKNOWN - "check" takes no option --all' --all
 add "check: the module is loaded anew" plugin_reload
+add "check: full by the kernel's own count" plugin_kernel_count
+add "check: units mixed, wrong order" plugin 3 gateway 'UNKNOWN - .*above' --warning=50000 --critical=10%
+add "check: no bar in a message" plugin 3 gateway 'UNKNOWN - [^|]*80/0' --warning='80|0'
 add "check: output closed" plugin_closed
 add "starts and ends within milliseconds" quick
 add "module not loaded" no_module
@@ -626,6 +671,7 @@ add "netns: no name" fails 2 'is no name of a network namespace' --netns=../../e
 add "usage: option with empty value" fails 2 'needs a value' --proc-dir=
 add "usage: value for an option without" fails 2 'takes no value' --all=yes
 add "usage: option after --" fails 2 'unknown subcommand "--all"' -- --all
+add "value behind its letter" run 0 --proc-dir "$tables/gateway" ports -t3 -sentries
 add "value as a word of its own" run 0 --proc-dir "$tables/gateway" states
 add "help for every subcommand" help_for_all
 add "version is that of dkms.conf" version

@@ -218,10 +218,10 @@ rates_agree() {
 	local before after again last row low high
 	begin 100 40 -- --interval=600 && key p && shows 'paused$' && key 2 || return
 	before=$(now)
-	change '$1 == "entries" { $2 = 777 } { print }' summary && read_once ' 777 of ' || return
+	change '$1 ~ /^(entries|count)$/ { $2 = 777 } { print }' summary && read_once ' 777 of ' || return
 	after=$(now)
 	until_true later "$after" || return
-	change '$1 == "created" { $2 += 5000 } $1 == "entries" { $2 = 888 } { print }' summary &&
+	change '$1 == "created" { $2 += 5000 } $1 ~ /^(entries|count)$/ { $2 = 888 } { print }' summary &&
 		change '$2 == 443 && $1 == "tcp" { $5 += 8000; $8 += 2000 }
 			$2 == 80 { $5 += 4000 } { print }' ports || return
 	again=$(now)
@@ -296,16 +296,16 @@ refuses_answers() {
 
 takes_interval() { # and reads as often then
 	begin 80 24 -- --interval=600 && key R && shows 'now 600' && key 9 BSpace 0 . 2 && shows ': 0\.2' &&
-		key Enter && shows ' 0\.2 s$' && change '$1 == "entries" { $2 = 777 } { print }' summary &&
+		key Enter && shows ' 0\.2 s$' && change '$1 ~ /^(entries|count)$/ { $2 = 777 } { print }' summary &&
 		shows ' 777 of '
 }
 
 pauses() {
 	local stamp
 	begin 80 24 -- --interval=0.2 && shows '^new 0/s' && key p && shows 'paused$' || return
-	change '$1 == "entries" { $2 = 777 } { print }' summary && stamp=$(now) &&
+	change '$1 ~ /^(entries|count)$/ { $2 = 777 } { print }' summary && stamp=$(now) &&
 		until_true later "$stamp" && ! on_screen ' 777 of ' && read_once ' 777 of ' && shows 'paused$' &&
-		change '$1 == "entries" { $2 = 888 } { print }' summary && key p && shows ' 888 of ' &&
+		change '$1 ~ /^(entries|count)$/ { $2 = 888 } { print }' summary && key p && shows ' 888 of ' &&
 		hides 'paused$'
 }
 
@@ -313,6 +313,13 @@ helps() {
 	begin 80 24 -- --interval=600 && key h && shows '^q Ctrl-C *quit$' && shows '^Home End ' &&
 		key x && shows '^entries ' && key '?' && shows '^keys of' && key q && shows '^entries ' &&
 		is_running
+}
+
+# Keys that come before the screen has followed: on a slow line they queue up.
+keys_at_once() {
+	begin 100 40 -- --interval=600 || return
+	key 3 b b b && shows 'rows by PROTO' && key 2 b b && shows 'rows by %' &&
+		key 1 B B B && shows 'rows by IN/S'
 }
 
 panes_turn() { # Tab and arrows go around
@@ -422,14 +429,14 @@ sparkline() { # WANTED NAME=VALUE
 	local entries
 	begin 80 24 "$2" -- --interval=600 && key p && shows 'paused$' || return
 	for entries in 1000 2000 8000 4500; do
-		change "\$1 == \"entries\" { \$2 = $entries } { print }" summary && read_once " $(short "$entries") of " || return
+		change "\$1 ~ /^(entries|count)\$/ { \$2 = $entries } { print }" summary && read_once " $(short "$entries") of " || return
 	done
 	shows "^entries 1\\.00k-184k  *$1  "
 }
 short() { awk -v n="$1" 'BEGIN { printf "%.2fk", n / 1000 }'; }
 
 full() { # PER-CENT
-	change "\$1 == \"entries\" { \$2 = int(262144 * $1 / 100) } { print }" summary
+	change "\$1 ~ /^(entries|count)\$/ { \$2 = int(262144 * $1 / 100) } { print }" summary
 }
 coloured() { terminal capture-pane -pe | grep -q $'\033\\[[0-9;]*3[0-7]m'; }
 on_coloured_screen() { terminal capture-pane -pe | grep -q "$1"; }
@@ -459,7 +466,7 @@ traffic_while_away() { change '$1 == "created" { $2 += 1000000 } { print }' summ
 reloads() {
 	begin 100 40 -- --interval=600 && key p && shows 'paused$' && key 2 && read_once '^new 0/s' || return
 	change '$1 == "start_time" { $2 += 500 } $1 ~ /^(created|destroyed|adopted)$/ { $2 = 12 }
-		$1 == "entries" { $2 = 777 } { print }' summary &&
+		$1 ~ /^(entries|count)$/ { $2 = 777 } { print }' summary &&
 		change 'FNR > 1 { $5 = $6 = $7 = $8 = 3 } { print }' ports || return
 	read_once ' 777 of ' && shows '^new -   ended -   failed -   evicted -$' && until_true all_unknown &&
 		read_once '^new 0/s' && ! on_screen '[ (]-[0-9]'
@@ -468,7 +475,7 @@ all_unknown() { rows | awk '$6 $7 $8 $9 != "----" { bad = 1 } END { exit bad || 
 # The counters alone, within the same second
 forgets() {
 	begin 100 40 -- --interval=600 && key p && shows 'paused$' && key 2 && read_once '^new 0/s' || return
-	change '$1 ~ /^(created|destroyed)$/ { $2 = 12 } $1 == "entries" { $2 = 777 } { print }' summary &&
+	change '$1 ~ /^(created|destroyed)$/ { $2 = 12 } $1 ~ /^(entries|count)$/ { $2 = 777 } { print }' summary &&
 		change 'FNR > 1 { $5 = 9 ^ 9 } { print }' ports && read_once ' 777 of ' && shows '^new -' && until_true all_unknown
 }
 
@@ -550,7 +557,7 @@ cheap() { # in seconds of a CPU, as others may want it, too
 	((ticks < 5 * $(getconf CLK_TCK)))
 }
 
-plan 58
+plan 59
 check "states: the table's numbers" states_agree
 check "ports: the table's numbers" ports_agree
 check "ends: the table's numbers" ends_agree
@@ -570,6 +577,7 @@ check "another interval" takes_interval
 check "pause, read once, go on" pauses
 check "help" helps
 check "another table" panes_turn
+check "keys that come at once" keys_at_once
 check "scroll" scrolls
 check "scrolled: stays there" stays
 check "names of ports" names

@@ -9,7 +9,7 @@
 #include "interval.h"
 
 #define INTERVAL 1.0
-#define WANTED WANT_ALL
+#define WANTED (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
 
 /* The exit codes, in the order of the words below. */
 enum verdict {
@@ -158,7 +158,7 @@ static void to_entries(struct limit *limit, double max)
 
 static void measure_entries(const struct snapshot *snap, struct measured *m)
 {
-	const struct field *entries = &snap->sum[SUM_ENTRIES], *max = &snap->sum[SUM_MAX];
+	const struct field fill = fill_of(snap), *entries = &fill, *max = &snap->sum[SUM_MAX];
 
 	m->label = "entries";
 	m->unit = "";
@@ -179,7 +179,7 @@ static void measure_entries(const struct snapshot *snap, struct measured *m)
 static void measure_unreplied(const struct snapshot *snap, struct measured *m)
 {
 	struct query all = { 0, NULL };
-	struct field unreplied = sum_of(&snap->table[TABLE_STATES], STATES_UNREPLIED, all, all);
+	struct field unreplied = unreplied_entries(snap);
 	struct field entries = sum_of(&snap->table[TABLE_STATES], STATES_ENTRIES, all, all);
 
 	m->label = "unreplied";
@@ -204,18 +204,22 @@ static void measure_unanswered(const struct snapshot *snap, struct measured *m)
 	m->label = "unanswered";
 	m->unit = "%";
 	m->digits = 2;
-	m->known = true;
+	m->known = !ports->rows;
 	m->max = 100;
-	strcpy(m->text, "no port of weight is unanswered");
 	for (i = 0; i < ports->rows; i++) {
 		row = table_row(ports, i);
+		m->known = m->known || (row[PORTS_ENTRIES].known && row[PORTS_UNREPLIED].known);
 		share = share_of(&row[PORTS_UNREPLIED], &row[PORTS_ENTRIES]);
 		if (!port_matters(snap, row) || share <= m->value)
 			continue;
 		m->value = share;
 		worst = row;
 	}
-	if (worst)
+	if (!m->known)
+		strcpy(m->text, "unanswered ports not known");
+	else if (!worst)
+		strcpy(m->text, "no port of weight is unanswered");
+	else
 		snprintf(m->text, sizeof(m->text), "%.*s port %.*s %.1f %% unanswered",
 			 (int)worst[PORTS_L4PROTO].text.len, worst[PORTS_L4PROTO].text.p,
 			 (int)worst[PORTS_PORT].text.len, worst[PORTS_PORT].text.p, m->value);
@@ -293,7 +297,6 @@ static enum verdict print_result(const struct measured m[MEASURES])
 static int measure(const struct options *opt, struct measured m[MEASURES])
 {
 	double interval = opt->interval_given ? opt->interval : INTERVAL;
-	struct query evicted = { ENDS_REASON, "evicted" }, all = { 0, NULL };
 	struct snapshot old = { 0 }, new;
 	int ret;
 
@@ -305,6 +308,10 @@ static int measure(const struct options *opt, struct measured m[MEASURES])
 	}
 	if (!ret) {
 		measure_entries(&new, &m[MEASURE_ENTRIES]);
+		/* One may be per cent, and the other not. */
+		if (m[MEASURE_ENTRIES].warning.given && m[MEASURE_ENTRIES].critical.given &&
+		    m[MEASURE_ENTRIES].warning.value > m[MEASURE_ENTRIES].critical.value)
+			ret = bad_order("--warning and --critical");
 		measure_unreplied(&new, &m[MEASURE_UNREPLIED]);
 		if (opt->unanswered)
 			measure_unanswered(&new, &m[MEASURE_UNANSWERED]);
@@ -313,7 +320,7 @@ static int measure(const struct options *opt, struct measured m[MEASURES])
 				     rate_of_key(&old, &new, SUM_INSERT_FAILED));
 		if (opt->evicted)
 			measure_rate(&m[MEASURE_EVICTED], "evicted", "evictions",
-				     rate_of_sum(&old, &new, TABLE_ENDS, ENDS_COUNT, evicted, all));
+				     rate_of_evictions(&old, &new));
 	}
 	snapshot_free(&new);
 	snapshot_free(&old);
@@ -323,7 +330,13 @@ static int measure(const struct options *opt, struct measured m[MEASURES])
 /* Monitoring systems read stdout; whoever types the command sees it there as well. */
 void check_unknown(const char *line)
 {
-	printf("CTXSTAT %s - %s\n", words[CHECK_UNKNOWN], line);
+	const char *c;
+
+	/* Behind a bar there are performance data. */
+	printf("CTXSTAT %s - ", words[CHECK_UNKNOWN]);
+	for (c = line; *c; c++)
+		putchar(*c == '|' ? '/' : *c);
+	putchar('\n');
 	fprintf(stderr, "ctxstat: %s\n", line);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ctxstat.h"
+#include "interval.h"
 #include "listing.h"
 
 /* Which options a subcommand takes, as bits; --help, --version, --proc-dir, --netns: all. */
@@ -95,9 +96,6 @@ enum value_kind {
 };
 
 #define INTO(member) offsetof(struct options, member)
-
-/* More than a day between two readings is a mistake. */
-#define SECONDS_MAX 86400
 
 static const struct option {
 	char letter;
@@ -265,7 +263,7 @@ static int print_help(const struct command *cmd)
 	return EXIT_OK;
 }
 
-/* @value: what follows "=", or NULL. */
+/* @value: what follows "=" or a letter, or NULL. */
 static enum option_index find_option(const char *arg, const char **value)
 {
 	const char *name = arg + 2;
@@ -274,9 +272,13 @@ static enum option_index find_option(const char *arg, const char **value)
 	*value = NULL;
 	for (i = 0; i < ARRAY_SIZE(options); i++) {
 		if (arg[1] != '-') {
-			if (options[i].letter && arg[1] == options[i].letter && !arg[2])
-				return i;
-			continue;
+			if (!options[i].letter || arg[1] != options[i].letter ||
+			    (arg[2] && !options[i].arg))
+				continue;
+			/* "-n5", as others take it */
+			if (arg[2])
+				*value = arg + 2;
+			return i;
 		}
 		len = strlen(options[i].name);
 		if (strncmp(name, options[i].name, len) || (name[len] && name[len] != '='))
@@ -317,7 +319,7 @@ static bool parse_seconds(const char *text, double *seconds)
 		if ((*p < '0' || *p > '9') && *p != '.')
 			return false;
 	*seconds = strtod(text, &end);
-	return end != text && !*end && *seconds <= SECONDS_MAX;
+	return end != text && !*end && *seconds <= INTERVAL_MAX;
 }
 
 static int set_format(const struct option *option, const char *value, enum format *format)
@@ -493,13 +495,8 @@ static bool is_check(char **argv)
 /* A message about what came before is enough: @ret is kept if it already tells of an error. */
 static int finish_output(int ret)
 {
-	int error = 0;
+	int error = output_close();
 
-	errno = 0;
-	if (fflush(stdout) || ferror(stdout))
-		error = errno ? errno : EIO;
-	if (fclose(stdout) && !error)
-		error = errno;
 	if (!error || ret > EXIT_DIFFERS)
 		return ret;
 	complain("cannot write the output: %s; is it closed, or the disk full?", strerror(error));

@@ -154,6 +154,12 @@ int complain_garbled(const struct options *opt, const char *name, const struct p
 
 /* print.c */
 
+/* Return: whether stdout got all that was written so far; output_close() knows why not. */
+bool output_flush(void);
+
+/* Return: 0, or the errno of the first write that failed. */
+int output_close(void);
+
 /* Holds any number, time or name. */
 #define CELL_MAX (PARSE_NAME_MAX + 1)
 

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "ctxstat.h"
+#include "interval.h"
 
 #define LISTEN_DEFAULT	"127.0.0.1:10063"
 #define UNPRIVILEGED	"nobody"
@@ -78,14 +79,6 @@ static unsigned int places;
 
 /* What complain() said last, and what of it stderr was told. */
 static char message[8192], logged[8192];
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 /* Where to listen */
 
@@ -282,7 +275,7 @@ static int drop_privileges(void)
 
 static void set_deadline(struct client *client, double seconds)
 {
-	client->deadline = now() + seconds;
+	client->deadline = monotonic() + seconds;
 	if (stop_at && client->deadline > stop_at)
 		client->deadline = stop_at;
 }
@@ -352,7 +345,7 @@ static bool is_late(const struct client *client, bool crowded)
 	double less = crowded && !client->answering ? REQUEST_MAX - REQUEST_CROWDED : 0;
 	char byte;
 
-	if (client->fd < 0 || now() < client->deadline - less)
+	if (client->fd < 0 || monotonic() < client->deadline - less)
 		return false;
 	if (client->answering || stop_at)
 		return true;
@@ -379,7 +372,7 @@ static void hurry_all(void)
 	size_t i;
 
 	pthread_mutex_lock(&clients_lock);
-	stop_at = now() + STOP_MAX;
+	stop_at = monotonic() + STOP_MAX;
 	for (i = 0; i < CLIENTS_MAX; i++) {
 		if (!clients[i].answering)
 			set_deadline(&clients[i], STOP_REQUEST);
@@ -565,7 +558,7 @@ static void stop(struct MHD_Daemon *daemon, const sigset_t *signals)
 	if (fd >= 0)
 		close(fd);
 	hurry_all();
-	while (cut_off_late() && now() < stop_at && !wait_signal(signals, 0.02))
+	while (cut_off_late() && monotonic() < stop_at && !wait_signal(signals, 0.02))
 		;
 	MHD_stop_daemon(daemon);
 }

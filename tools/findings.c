@@ -32,26 +32,38 @@ double share_of(const struct field *part, const struct field *whole)
 	return part->known && whole->known && whole->num ? 100.0 * part->num / whole->num : 0;
 }
 
+struct field fill_of(const struct snapshot *snap)
+{
+	struct field entries = snap->sum[SUM_ENTRIES], count = snap->sum[SUM_COUNT];
+
+	return !entries.known || (count.known && count.num > entries.num) ? count : entries;
+}
+
+/* Entries that the module finds when it is loaded are no growth. */
 struct rate seconds_to_full(const struct snapshot *old, const struct snapshot *new)
 {
-	const struct field *before, *now = &new->sum[SUM_ENTRIES], *max = &new->sum[SUM_MAX];
+	const struct field *max = &new->sum[SUM_MAX];
 	struct rate rate = { 0, false };
+	struct field before, now;
 	double growth;
 
-	if (!snapshot_comparable(old, new) || !max->known || !max->num || !now->known)
+	if (!snapshot_comparable(old, new) || !max->known || !max->num ||
+	    old->sum[SUM_ADOPTED].num != new->sum[SUM_ADOPTED].num)
 		return rate;
-	before = &old->sum[SUM_ENTRIES];
-	if (!before->known || now->num <= before->num || now->num >= max->num)
+	before = fill_of(old);
+	now = fill_of(new);
+	if (!before.known || !now.known || now.num <= before.num || now.num >= max->num)
 		return rate;
-	growth = (now->num - before->num) / (new->mono - old->mono);
-	rate.value = (max->num - now->num) / growth;
+	growth = (now.num - before.num) / (new->mono - old->mono);
+	rate.value = (max->num - now.num) / growth;
 	rate.known = true;
 	return rate;
 }
 
 static void look_at_fill(struct list *list, const struct snapshot *old, const struct snapshot *new)
 {
-	double full = share_of(&new->sum[SUM_ENTRIES], &new->sum[SUM_MAX]);
+	const struct field fill = fill_of(new);
+	double full = share_of(&fill, &new->sum[SUM_MAX]);
 	struct rate left = seconds_to_full(old, new);
 	char cell[CELL_MAX];
 
@@ -81,8 +93,7 @@ static void look_at_inserts(struct list *list, const struct snapshot *old, const
 
 static void look_at_drops(struct list *list, const struct snapshot *old, const struct snapshot *new)
 {
-	struct query evicted = { ENDS_REASON, "evicted" }, all = { 0, NULL };
-	struct rate rate = rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT, evicted, all);
+	struct rate rate = rate_of_evictions(old, new);
 	char cell[CELL_MAX];
 
 	if (rate.known && rate.value > 0) {
@@ -105,6 +116,12 @@ bool port_matters(const struct snapshot *snap, const struct field *port)
 	       share_of(entries, &snap->sum[SUM_ENTRIES]) >= PORT_SHARE;
 }
 
+bool port_is_unanswered(const struct snapshot *snap, const struct field *port)
+{
+	return port_matters(snap, port) &&
+	       share_of(&port[PORTS_UNREPLIED], &port[PORTS_ENTRIES]) > UNREPLIED_SHARE;
+}
+
 /* Only the one with the most unanswered entries: in a scan there are thousands. */
 static void look_at_ports(struct list *list, const struct snapshot *new)
 {
@@ -115,8 +132,7 @@ static void look_at_ports(struct list *list, const struct snapshot *new)
 
 	for (i = 0; i < ports->rows; i++) {
 		row = table_row(ports, i);
-		if (!port_matters(new, row) ||
-		    share_of(&row[PORTS_UNREPLIED], &row[PORTS_ENTRIES]) <= UNREPLIED_SHARE)
+		if (!port_is_unanswered(new, row))
 			continue;
 		others += !!worst;
 		if (!worst || row[PORTS_UNREPLIED].num > worst[PORTS_UNREPLIED].num)
@@ -136,7 +152,7 @@ static void look_at_ports(struct list *list, const struct snapshot *new)
 static void look_at_unreplied(struct list *list, const struct snapshot *new)
 {
 	struct query all = { 0, NULL };
-	struct field unreplied = sum_of(&new->table[TABLE_STATES], STATES_UNREPLIED, all, all);
+	struct field unreplied = unreplied_entries(new);
 	struct field entries = sum_of(&new->table[TABLE_STATES], STATES_ENTRIES, all, all);
 
 	if (entries.known && entries.num >= UNREPLIED_ENTRIES &&

@@ -17,6 +17,9 @@
 #define FAILED_SHARE		1	/* per cent */
 #define DROPPED_PER_SECOND	1
 
+/* In seconds. Growth so slow is as likely to be chance. */
+#define FULL_SOON		(7 * 86400)
+
 struct finding {
 	bool critical;
 	char text[160];
@@ -36,6 +39,14 @@ size_t findings(const struct snapshot *old, const struct snapshot *new,
 		struct finding out[FINDINGS_MAX]);
 
 /**
+ * fill_of() - entries, to be compared with their limit
+ *
+ * The kernel compares its own count, which has packets in flight in it as well: those in
+ * an NFQUEUE may be many.
+ */
+struct field fill_of(const struct snapshot *snap);
+
+/**
  * seconds_to_full() - when the table will be full if it goes on like this
  *
  * Return: seconds; not known if it does not fill, or has no limit.
@@ -44,6 +55,9 @@ struct rate seconds_to_full(const struct snapshot *old, const struct snapshot *n
 
 /* @part of @whole in per cent; 0 if there is nothing to compare. */
 double share_of(const struct field *part, const struct field *whole);
+
+/* Whether a port has more unreplied entries than it should. */
+bool port_is_unanswered(const struct snapshot *snap, const struct field *port);
 
 /* Whether a port holds enough of the table for its share of unreplied entries to mean something. */
 bool port_matters(const struct snapshot *snap, const struct field *port);

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <signal.h>
-#include <time.h>
 
 #include "ctxstat.h"
 #include "interval.h"
 
-/* In seconds. */
-#define INTERVAL_MIN 0.1
-
 static volatile sig_atomic_t interrupted;
+
+double clock_seconds(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
 
 int interval_check(double seconds)
 {

@@ -3,6 +3,20 @@
 #define CTXSTAT_INTERVAL_H
 
 #include <stdbool.h>
+#include <time.h>
+
+/* In seconds. More than a day between two readings is a mistake. */
+#define INTERVAL_MIN 0.1
+#define INTERVAL_MAX 86400
+
+/* What a clock says, in seconds. */
+double clock_seconds(clockid_t clock);
+
+/* One that nobody sets. */
+static inline double monotonic(void)
+{
+	return clock_seconds(CLOCK_MONOTONIC);
+}
 
 /**
  * interval_check() - refuse to read more often than makes sense

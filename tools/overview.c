@@ -12,8 +12,6 @@
 #define INTERVAL 0.5
 #define TOP_PORTS 5
 #define BAR_WIDTH 40
-/* In seconds. Growth so slow is as likely to be chance. */
-#define FULL_SOON (7 * 86400)
 
 #define WANTED (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
 
@@ -31,7 +29,7 @@ static void print_bar(const struct field *entries, const struct field *max)
 static void print_fill(const struct options *opt, const struct snapshot *old,
 		       const struct snapshot *new)
 {
-	const struct field *entries = &new->sum[SUM_ENTRIES], *max = &new->sum[SUM_MAX];
+	const struct field fill = fill_of(new), *entries = &fill, *max = &new->sum[SUM_MAX];
 	struct rate full = seconds_to_full(old, new);
 	char cell[CELL_MAX];
 

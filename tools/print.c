@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdarg.h>
@@ -8,6 +9,25 @@
 #include <time.h>
 
 #include "ctxstat.h"
+
+/* What the first write to fail said. */
+static int output_error;
+
+bool output_flush(void)
+{
+	errno = 0;
+	if (!output_error && (fflush(stdout) || ferror(stdout)))
+		output_error = errno ? errno : EIO;
+	return !output_error;
+}
+
+int output_close(void)
+{
+	output_flush();
+	if (fclose(stdout) && !output_error)
+		output_error = errno;
+	return output_error;
+}
 
 static void (*complain_sink)(const char *line);
 
@@ -135,18 +155,70 @@ void format_duration(double seconds, char cell[CELL_MAX])
 		strcpy(cell, "years");
 }
 
+struct service {
+	char proto[8];
+	unsigned int port;
+	char name[CELL_MAX];
+};
+
+static struct service *services;
+static size_t nservices;
+
+static int compare_services(const void *a, const void *b)
+{
+	const struct service *x = a, *y = b;
+
+	return x->port != y->port ? (x->port > y->port) - (x->port < y->port)
+				  : strcmp(x->proto, y->proto);
+}
+
+/* Once for all, as getservbyport() reads the file for each. A name that does not fit is no name. */
+static void read_services(void)
+{
+	const struct servent *entry;
+	struct service *more;
+
+	setservent(1);
+	while ((entry = getservent())) {
+		if (strlen(entry->s_name) >= CELL_MAX || strlen(entry->s_proto) >= sizeof(more->proto))
+			continue;
+		more = realloc(services, (nservices + 1) * sizeof(*services));
+		if (!more)
+			break;
+		services = more;
+		services[nservices].port = ntohs(entry->s_port);
+		strcpy(services[nservices].proto, entry->s_proto);
+		strcpy(services[nservices++].name, entry->s_name);
+	}
+	endservent();
+	if (nservices)
+		qsort(services, nservices, sizeof(*services), compare_services);
+}
+
+static const char *service_name(struct span l4proto, uint64_t port)
+{
+	static bool have_read;
+	struct service wanted = { .port = port }, *found;
+
+	if (!have_read)
+		read_services();
+	have_read = true;
+	if (!nservices || l4proto.len >= sizeof(wanted.proto))
+		return NULL;
+	memcpy(wanted.proto, l4proto.p, l4proto.len);
+	found = bsearch(&wanted, services, nservices, sizeof(wanted), compare_services);
+	return found ? found->name : NULL;
+}
+
 void format_port(const struct options *opt, struct span l4proto, const struct field *port,
 		 char cell[CELL_MAX])
 {
-	char proto[PARSE_NAME_MAX + 1];
-	const struct servent *service = NULL;
+	const char *name = NULL;
 
-	snprintf(proto, sizeof(proto), "%.*s", (int)l4proto.len, l4proto.p);
 	if (opt->names && port->known && port->num <= UINT16_MAX)
-		service = getservbyport(htons(port->num), proto);
-	/* A name that would not fit in the cell is no good as a name. */
-	if (service && strlen(service->s_name) < CELL_MAX)
-		strcpy(cell, service->s_name);
+		name = service_name(l4proto, port->num);
+	if (name)
+		strcpy(cell, name);
 	else if (port->known)
 		snprintf(cell, CELL_MAX, "%" PRIu64, port->num);
 	else

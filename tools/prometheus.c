@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "snapshot.h"
+#include "findings.h"
 
 #define TOP_PORTS 20
 #define MAX_LABELS 4
@@ -125,34 +126,34 @@ static const struct {
 	  { NULL, NULL, NULL } },
 	{ PORTS_OPENED,
 	  { "ctxstat_port_opened_total", "counter", "New entries of the top ports." },
-	  { "ctxstat_ports_opened_total", "counter", "New entries of all ports." } },
+	  { "ctxstat_all_ports_opened_total", "counter", "New entries of all ports." } },
 	{ PORTS_ANSWERED,
 	  { "ctxstat_port_answered_total", "counter", "Entries of the top ports that got an answer." },
-	  { "ctxstat_ports_answered_total", "counter", "Entries of all ports that got an answer." } },
+	  { "ctxstat_all_ports_answered_total", "counter", "Entries of all ports that got an answer." } },
 	{ PORTS_CLOSED,
 	  { "ctxstat_port_closed_total", "counter",
 	    "Entries of the top ports that ended, and had been answered." },
-	  { "ctxstat_ports_closed_total", "counter",
+	  { "ctxstat_all_ports_closed_total", "counter",
 	    "Entries of all ports that ended, and had been answered." } },
 	{ PORTS_FAILED,
 	  { "ctxstat_port_failed_total", "counter",
 	    "Entries of the top ports that ended without an answer." },
-	  { "ctxstat_ports_failed_total", "counter",
+	  { "ctxstat_all_ports_failed_total", "counter",
 	    "Entries of all ports that ended without an answer." } },
 	{ PORTS_ADOPTED,
 	  { "ctxstat_port_adopted_total", "counter",
 	    "Entries of the top ports that were not counted when they were new." },
-	  { "ctxstat_ports_adopted_total", "counter",
+	  { "ctxstat_all_ports_adopted_total", "counter",
 	    "Entries of all ports that were not counted when they were new." } },
 	{ PORTS_PACKETS,
 	  { "ctxstat_port_packets_total", "counter",
 	    "Packets of entries of the top ports that ended, both directions." },
-	  { "ctxstat_ports_packets_total", "counter",
+	  { "ctxstat_all_ports_packets_total", "counter",
 	    "Packets of entries of all ports that ended, both directions." } },
 	{ PORTS_BYTES,
 	  { "ctxstat_port_bytes_total", "counter",
 	    "Bytes of entries of the top ports that ended, both directions." },
-	  { "ctxstat_ports_bytes_total", "counter",
+	  { "ctxstat_all_ports_bytes_total", "counter",
 	    "Bytes of entries of all ports that ended, both directions." } },
 };
 
@@ -358,15 +359,16 @@ static void print_histograms(FILE *out, const struct table *table)
 /**
  * struct port_rank - why a port is among the top ones
  * @row: of the table
+ * @unanswered: there is a finding, and an alert, about it
  * @share: of all entries, as a power of two; 0 below 1/128
  * @seen: entries ever counted
  *
  * A port that is in the top only now and then would make a new time series each time:
- * that is why a few entries more or less do not matter. But each port of at least 1 %,
- * which an alert looks at, is before all small ones.
+ * that is why a few entries more or less do not matter.
  */
 struct port_rank {
 	size_t row;
+	bool unanswered;
 	unsigned int share;
 	uint64_t seen;
 };
@@ -375,6 +377,8 @@ static int compare_ranks(const void *a, const void *b)
 {
 	const struct port_rank *x = a, *y = b;
 
+	if (x->unanswered != y->unanswered)
+		return x->unanswered ? -1 : 1;
 	if (x->share != y->share)
 		return x->share > y->share ? -1 : 1;
 	if (x->seen != y->seen)
@@ -393,8 +397,9 @@ static unsigned int magnitude(uint64_t entries, uint64_t all)
 }
 
 /* @is_top: by row. */
-static bool choose_ports(const struct table *ports, uint64_t all, uint64_t top, bool *is_top)
+static bool choose_ports(const struct snapshot *snap, uint64_t top, bool *is_top)
 {
+	const struct table *ports = &snap->table[TABLE_PORTS];
 	struct port_rank *ranks = calloc(ports->rows + 1, sizeof(*ranks));
 	const struct field *row;
 	size_t i;
@@ -404,7 +409,8 @@ static bool choose_ports(const struct table *ports, uint64_t all, uint64_t top, 
 	for (i = 0; i < ports->rows; i++) {
 		row = table_row(ports, i);
 		ranks[i] = (struct port_rank){
-			i, magnitude(row[PORTS_ENTRIES].num, all),
+			i, port_is_unanswered(snap, row),
+			magnitude(row[PORTS_ENTRIES].num, snap->sum[SUM_ENTRIES].num),
 			row[PORTS_OPENED].num + row[PORTS_ADOPTED].num,
 		};
 	}
@@ -517,8 +523,7 @@ static int print_snapshot(const struct options *opt, FILE *out, const struct sna
 	const struct table *ports = &snap->table[TABLE_PORTS];
 	bool *is_top = calloc(ports->rows + 1, sizeof(*is_top));
 
-	if (!is_top || !choose_ports(ports, snap->sum[SUM_ENTRIES].num,
-				     opt->top_given ? opt->top : TOP_PORTS, is_top)) {
+	if (!is_top || !choose_ports(snap, opt->top_given ? opt->top : TOP_PORTS, is_top)) {
 		free(is_top);
 		complain("out of memory");
 		return EXIT_SYSTEM;
@@ -564,11 +569,25 @@ static int write_file(const struct options *opt, const char *path, int fd)
 	return ret;
 }
 
+/* A device or a link, such as /dev/stdout, would be gone for all others. */
+static int check_output(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) || S_ISREG(st.st_mode))
+		return EXIT_OK;
+	complain("--output=%s: is no regular file, and would be replaced by one", path);
+	return EXIT_USAGE;
+}
+
 /* Who reads the file meanwhile sees the old one or the new one, never a part. */
 static int replace_file(const struct options *opt)
 {
 	char *path;
-	int fd, ret;
+	int fd, ret = check_output(opt->output);
+
+	if (ret)
+		return ret;
 
 	if (asprintf(&path, "%s.XXXXXX", opt->output) < 0)
 		return complain_write(opt->output, ENOMEM);
@@ -589,5 +608,18 @@ static int replace_file(const struct options *opt)
 
 int prometheus_run(const struct options *opt)
 {
-	return opt->output ? replace_file(opt) : prometheus_write(opt, stdout);
+	sigset_t signals, before;
+	int ret;
+
+	if (!opt->output)
+		return prometheus_write(opt, stdout);
+	/* They wait for the moment that it takes: nothing half-written is to stay. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	ret = replace_file(opt);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ret;
 }

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "interval.h"
 #include "snapshot.h"
 #include "summary.h"
-
-static double seconds_of(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 int snapshot_load(const struct options *opt, unsigned int want, struct snapshot *snap)
 {
@@ -20,8 +12,8 @@ int snapshot_load(const struct options *opt, unsigned int want, struct snapshot 
 	int ret;
 
 	memset(snap, 0, sizeof(*snap));
-	snap->mono = seconds_of(CLOCK_MONOTONIC);
-	snap->wall = seconds_of(CLOCK_REALTIME);
+	snap->mono = monotonic();
+	snap->wall = clock_seconds(CLOCK_REALTIME);
 	ret = summary_load(opt, snap->sum, &snap->sum_buf);
 	for (i = 0; !ret && i < TABLES; i++)
 		if (want & WANT(i))
@@ -94,6 +86,9 @@ struct rate rate_of_key(const struct snapshot *old, const struct snapshot *new,
 	if (is_kernel_key(key)) {
 		after.num = (uint32_t)(after.num - before.num);
 		before.num = 0;
+		/* That many packets in an interval there were not: it went backwards. */
+		if (after.num > INT32_MAX)
+			after.known = false;
 	}
 	return rate_between(old, new, before, after);
 }
@@ -106,6 +101,9 @@ struct rate rate_of_column(const struct snapshot *old, const struct snapshot *ne
 	struct field zero = { .known = true };
 
 	if (!snapshot_comparable(old, new))
+		return (struct rate){ 0, false };
+	/* What the module finds when it is loaded came into its state long ago. */
+	if (table == TABLE_STATES && new->sum[SUM_ADOPTED].num != old->sum[SUM_ADOPTED].num)
 		return (struct rate){ 0, false };
 	before = table_find(&old->table[table], after);
 	/* A row that was not there yet had counted nothing. */
@@ -132,6 +130,25 @@ struct field sum_of(const struct table *table, size_t column, struct query a, st
 			sum.known = false;
 	}
 	return sum;
+}
+
+struct field tcp_entries(const struct snapshot *snap, const char *state)
+{
+	return sum_of(&snap->table[TABLE_STATES], STATES_ENTRIES,
+		      (struct query){ STATES_L4PROTO, "tcp" }, (struct query){ STATES_STATE, state });
+}
+
+struct field unreplied_entries(const struct snapshot *snap)
+{
+	struct query all = { 0, NULL };
+
+	return sum_of(&snap->table[TABLE_STATES], STATES_UNREPLIED, all, all);
+}
+
+struct rate rate_of_evictions(const struct snapshot *old, const struct snapshot *new)
+{
+	return rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT,
+			   (struct query){ ENDS_REASON, "evicted" }, (struct query){ 0, NULL });
 }
 
 struct rate rate_of_sum(const struct snapshot *old, const struct snapshot *new,

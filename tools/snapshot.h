@@ -94,6 +94,15 @@ struct query {
  */
 struct field sum_of(const struct table *table, size_t column, struct query a, struct query b);
 
+/* Entries of tcp in a state, of both families; of "states". */
+struct field tcp_entries(const struct snapshot *snap, const char *state);
+
+/* Entries without a packet in reply direction; of "states". */
+struct field unreplied_entries(const struct snapshot *snap);
+
+/* How many entries were evicted; of "ends". */
+struct rate rate_of_evictions(const struct snapshot *old, const struct snapshot *new);
+
 /* How fast such a sum rose. */
 struct rate rate_of_sum(const struct snapshot *old, const struct snapshot *new,
 			enum table_index table, size_t column, struct query a, struct query b);

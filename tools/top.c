@@ -203,7 +203,7 @@ static bool take_keys(struct top *top, int key)
 /* Return: EXIT_OK if somebody said that it is enough, EXIT_SYSTEM if nobody is there. */
 static int run(struct top *top)
 {
-	double last = term_now(), due;
+	double last = monotonic(), due;
 	uint64_t readings = 1;
 	bool draw = true;
 	int key;
@@ -228,7 +228,7 @@ static int run(struct top *top)
 			if (readings++ == top->opt.count && top->opt.count)
 				return EXIT_OK;
 			/* Readings do not drift; but there is no catching up. */
-			last = top->read_now || term_now() > due + top->opt.interval ? term_now() : due;
+			last = top->read_now || monotonic() > due + top->opt.interval ? monotonic() : due;
 			top->read_now = false;
 			read_again(top);
 			break;

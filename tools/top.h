@@ -95,6 +95,9 @@ void top_choose(struct top *top);
 /* top_draw.c: the whole screen, on which the terminal is then sent what differs. */
 void top_draw(struct top *top);
 
+/* Which columns are on the screen: also asked for by keys that come before it is drawn. */
+void top_fit_columns(struct top *top);
+
 /* How many rows of a table fit on the screen, at least one. */
 size_t top_page(void);
 

@@ -70,7 +70,7 @@ static int width_of(const struct top *top, const struct column *column)
 }
 
 /* Where there is no room for a column, there is none for those to its right. */
-static void fit_columns(struct top *top)
+void top_fit_columns(struct top *top)
 {
 	const struct pane_desc *pane = &panes[top->pane];
 	int x = 0, width;
@@ -242,7 +242,7 @@ static void draw_table(struct top *top)
 	const struct view *view = &top->view[top->pane];
 	size_t i, page = top_page();
 
-	fit_columns(top);
+	top_fit_columns(top);
 	draw_labels(top);
 	for (i = 0; i < page && view->first + i < top->rows.n; i++)
 		draw_row(top, ROWS_LINE + i, top->rows.row[view->first + i]);

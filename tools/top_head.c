@@ -6,8 +6,6 @@
 #include "top_head.h"
 #include "top_term.h"
 
-/* In seconds. Growth so slow is as likely to be chance. */
-#define FULL_SOON (7 * 86400)
 /* The bar's line without the bar: "entries [] 100.0 %  ", numbers, "full in ...", the time. */
 #define BESIDE_BAR 61
 #define CLOCK_WIDTH 9
@@ -30,23 +28,18 @@ void head_miss(struct head *head)
 void head_take(struct head *head, const struct reading *reading)
 {
 	const struct snapshot *old = &reading->old, *new = &reading->new;
-	const struct table *states = &new->table[TABLE_STATES];
-	struct query all = { 0, NULL }, evicted = { ENDS_REASON, "evicted" };
-	struct query tcp = { STATES_L4PROTO, "tcp" };
-	struct query established = { STATES_STATE, "ESTABLISHED" };
-	struct query syn_sent = { STATES_STATE, "SYN_SENT" };
 
 	head->when = (struct field){ .num = new->wall, .known = true };
-	head->entries = new->sum[SUM_ENTRIES];
+	head->entries = fill_of(new);
 	head->max = new->sum[SUM_MAX];
 	head->full = seconds_to_full(old, new);
 	head->created = rate_of_key(old, new, SUM_CREATED);
 	head->ended = rate_of_key(old, new, SUM_DESTROYED);
 	head->failed = rate_of_key(old, new, SUM_INSERT_FAILED);
-	head->evicted = rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT, evicted, all);
-	head->established = sum_of(states, STATES_ENTRIES, tcp, established);
-	head->syn_sent = sum_of(states, STATES_ENTRIES, tcp, syn_sent);
-	head->unreplied = sum_of(states, STATES_UNREPLIED, all, all);
+	head->evicted = rate_of_evictions(old, new);
+	head->established = tcp_entries(new, "ESTABLISHED");
+	head->syn_sent = tcp_entries(new, "SYN_SENT");
+	head->unreplied = unreplied_entries(new);
 	head->nfound = findings(old, new, head->found);
 	remember(&head->past_entries, head->entries.known ? head->entries.num : NAN);
 	remember(&head->past_created, head->created.known ? head->created.value : NAN);

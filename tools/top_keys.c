@@ -13,9 +13,6 @@
 #define ESCAPE 0x1b
 #define DELETE 0x7f
 
-/* More than a day between two readings is a mistake. */
-#define SECONDS_MAX 86400
-
 static void say(struct top *top, const char *what)
 {
 	snprintf(top->message, sizeof(top->message), "%s", what);
@@ -43,6 +40,7 @@ static void look_at(struct top *top, int pane)
 {
 	top->pane = (pane + PANES) % PANES;
 	top_choose(top);
+	top_fit_columns(top);
 }
 
 static bool scroll_key(struct top *top, int key)
@@ -171,7 +169,7 @@ static void set_interval(struct top *top)
 
 	if (!top->answer[0])
 		return;
-	if (*end || seconds > SECONDS_MAX)
+	if (*end || seconds > INTERVAL_MAX)
 		say(top, "the interval must be seconds, such as 1 or 0.5, up to a day");
 	else if (!interval_check(seconds))
 		top->opt.interval = seconds;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ctxstat.h"
+#include "interval.h"
 #include "top_term.h"
 
 /* The last one, as it makes macros of plain words such as "columns". */
@@ -189,14 +190,6 @@ void term_end(void)
 	wakeup = -1;
 }
 
-double term_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
 bool term_is_ready(void)
 {
 	struct pollfd fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
@@ -250,7 +243,7 @@ static int next_key(void)
 /* Milliseconds, rounded up so that what is waited for is there. */
 static int time_left(double until)
 {
-	double left = (until - term_now()) * 1000;
+	double left = (until - monotonic()) * 1000;
 
 	if (until < 0)
 		return -1;

@@ -54,9 +54,6 @@ bool term_is_utf8(void);
 bool term_has_colours(void);
 void term_set_colours(bool on);
 
-/* Seconds of a clock that nobody sets. */
-double term_now(void);
-
 /**
  * term_put() - write text into one line of the screen
  * @y: line

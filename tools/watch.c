@@ -64,12 +64,6 @@ static struct value real(struct rate r)
 static void measure(const struct snapshot *old, const struct snapshot *new,
 		    struct value values[WATCH_COLUMNS])
 {
-	const struct table *states = &new->table[TABLE_STATES];
-	struct query all = { 0, NULL }, evicted = { ENDS_REASON, "evicted" };
-	struct query tcp = { STATES_L4PROTO, "tcp" };
-	struct query established = { STATES_STATE, "ESTABLISHED" };
-	struct query syn_sent = { STATES_STATE, "SYN_SENT" };
-
 	memset(values, 0, WATCH_COLUMNS * sizeof(*values));
 	values[WATCH_TIME] = real((struct rate){ new->wall, true });
 	/* The connection to the module is lost: nothing is known. */
@@ -78,11 +72,11 @@ static void measure(const struct snapshot *old, const struct snapshot *new,
 	values[WATCH_ENTRIES] = number(new->sum[SUM_ENTRIES]);
 	values[WATCH_NEW] = real(rate_of_key(old, new, SUM_CREATED));
 	values[WATCH_ENDED] = real(rate_of_key(old, new, SUM_DESTROYED));
-	values[WATCH_ESTABLISHED] = number(sum_of(states, STATES_ENTRIES, tcp, established));
-	values[WATCH_SYN_SENT] = number(sum_of(states, STATES_ENTRIES, tcp, syn_sent));
-	values[WATCH_UNREPLIED] = number(sum_of(states, STATES_UNREPLIED, all, all));
+	values[WATCH_ESTABLISHED] = number(tcp_entries(new, "ESTABLISHED"));
+	values[WATCH_SYN_SENT] = number(tcp_entries(new, "SYN_SENT"));
+	values[WATCH_UNREPLIED] = number(unreplied_entries(new));
 	values[WATCH_FAILED] = real(rate_of_key(old, new, SUM_INSERT_FAILED));
-	values[WATCH_EVICTED] = real(rate_of_sum(old, new, TABLE_ENDS, ENDS_COUNT, evicted, all));
+	values[WATCH_EVICTED] = real(rate_of_evictions(old, new));
 }
 
 static int width_of(unsigned int column)
@@ -246,7 +240,7 @@ int watch_run(const struct options *opt)
 	ret = snapshot_load(opt, WANTED, &new);
 	for (line = 0; !ret; ) {
 		ret = show(opt, &old, &new, line++);
-		if (ret || fflush(stdout) || line == opt->count || !interval_wait(interval))
+		if (ret || !output_flush() || line == opt->count || !interval_wait(interval))
 			break;
 		snapshot_free(&old);
 		old = new;

@@ -229,12 +229,15 @@ class Wanted:
                 self.add(kind, name, labels, row[column])
 
     def rank(self, row):
-        """By the share of all entries, as a power of two; then by the entries ever seen."""
+        """Those mostly unanswered; by the share of all entries, as a power of two; then by
+        the entries ever seen."""
+        entries, unreplied, all = row["entries"] or 0, row["unreplied"] or 0, self.sum["entries"] or 0
+        unanswered = entries >= 100 and 100 * entries >= all > 0 and 2 * unreplied > entries
         share = Fraction(128 * (row["entries"] or 0), self.sum["entries"] or 2**80)
         magnitude = 0
         while share >= 2**magnitude:
             magnitude += 1
-        return -magnitude, -((row["opened"] or 0) + (row["adopted"] or 0))
+        return not unanswered, -magnitude, -((row["opened"] or 0) + (row["adopted"] or 0))
 
     def add_ports(self, top):
         ports = self.rows["ports"]
@@ -254,7 +257,7 @@ class Wanted:
                 self.add("gauge", name, labels, of_others)
             for column in PORT_COUNTERS:
                 of_all = add_up(r[column] for r in ports if r["l4proto"] == proto)
-                self.add("counter", f"ctxstat_ports_{column}_total", {"l4proto": proto}, of_all)
+                self.add("counter", f"ctxstat_all_ports_{column}_total", {"l4proto": proto}, of_all)
 
     def add_events(self):
         for row in self.rows["transitions"]:

@@ -142,7 +142,7 @@ class Expected:
     def _all_ports(self):
         for proto in {row["l4proto"] for row in self.ports}:
             for column in PORT_COUNTERS:
-                self._add(self._sum(proto, column), f"ports_{column}_total", l4proto=proto)
+                self._add(self._sum(proto, column), f"all_ports_{column}_total", l4proto=proto)
 
     def choose_ports(self, top):
         """Let the ports in top, pairs of protocol and port, have samples of their own."""
