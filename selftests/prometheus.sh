@@ -285,11 +285,17 @@ restarts_once() {
 		'resets(ctxstat_created_total[10m])' | diff - <(printf '%s\n' "$start" 1 1)
 }
 
+# Not for a moment, from the beginning on
+no_false_alarm() {
+	client values 'count(count_over_time(ALERTS{alertstate="firing",alertname!="CtxstatDown"}[15m])) or vector(0)' |
+		diff - <(echo 0)
+}
+
 traffic_up 200
 not_tracked || skip_all "no rules can be made"
 # For bytes of ports, and for histograms
 on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1
-plan 25
+plan 26
 
 check "traffic" traffic_flows 300
 check "metrics pass promtool" metrics_clean
@@ -313,6 +319,7 @@ check "the module comes back" comes_back
 check "no counter seems to have jumped" reloaded
 note "$(head -n 1 "$tmp/check.out")"
 check "one restart is seen" restarts_once
+check "no alert fired but that metrics were missing" no_false_alarm
 traffic_end
 
 silent_server
