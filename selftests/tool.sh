@@ -480,6 +480,7 @@ version() {
 }
 
 add "no argument: one screen" golden overview.txt 0 gateway
+add "no argument, some ports" golden overview-top.txt 0 gateway --top=2 --names
 add "no argument, all rows" golden overview-all.txt 0 gateway --all
 add "summary" golden summary.txt 0 gateway summary
 add "states" golden states.txt 0 gateway states

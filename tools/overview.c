@@ -84,14 +84,16 @@ static void print_findings(const struct options *opt, const struct snapshot *old
 static int print_screen(const struct options *opt, const struct snapshot *old,
 			const struct snapshot *new)
 {
-	struct options ports = *opt;
+	struct options states = *opt, ports = *opt;
 	int ret;
 
 	print_fill(opt, old, new);
 	print_rates(opt, old, new);
 	print_findings(opt, old, new);
 	putchar('\n');
-	ret = listing_show(opt, new, TABLE_STATES);
+	/* --top is for the ports, --all for the states. */
+	states.top_given = false;
+	ret = listing_show(&states, new, TABLE_STATES);
 	if (ret || !new->table[TABLE_PORTS].rows)
 		return ret;
 	putchar('\n');
