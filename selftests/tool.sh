@@ -610,6 +610,7 @@ add "check: CRITICAL" plugin 2 gateway 'CRITICAL - 184231 of 262144' --warning=6
 add "check: limits in entries" plugin 1 gateway 'WARNING - ' --warning=184230
 add "check: not above the limit" plugin 0 gateway 'OK - ' --warning=184231 --critical=184231
 add "check: one limit alone moves the other's default" plugin 2 gateway 'CRITICAL - ' --critical=70%
+add "check: one limit alone, in entries" plugin 0 gateway '| entries=184231;250000;250000;' --warning=250000
 add "check: unreplied" plugin 1 gateway 'WARNING - 3.0 % unreplied, 184231 of' --unreplied=3,10%
 add "check: unanswered port" plugin 2 gateway 'CRITICAL - udp port 443 15.8 % unanswered, ' --unanswered=10%,15%
 add "check: nothing moves" plugin 0 gateway '0.0 failed inserts per second, 0.0 evictions per second' \

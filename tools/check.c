@@ -9,8 +9,6 @@
 #include "interval.h"
 
 #define INTERVAL 1.0
-#define WANTED (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
-
 /* The exit codes, in the order of the words below. */
 enum verdict {
 	CHECK_OK,
@@ -115,19 +113,10 @@ static int parse_fill(const struct options *opt, struct measured *m)
 	const char *warning = opt->warning ? opt->warning : "80%";
 	const char *critical = opt->critical ? opt->critical : "90%";
 
-	/* One that was given alone must not fall over the other's default. */
 	if (!parse_limit(warning, strchr(warning, 0), true, &m->warning))
 		return bad_limit("warning", warning, want);
 	if (!parse_limit(critical, strchr(critical, 0), true, &m->critical))
 		return bad_limit("critical", critical, want);
-	if (m->warning.percent == m->critical.percent && m->warning.value > m->critical.value) {
-		if (opt->warning && opt->critical)
-			return bad_order("--warning and --critical");
-		if (opt->warning)
-			m->critical = m->warning;
-		else
-			m->warning = m->critical;
-	}
 	return EXIT_OK;
 }
 
@@ -174,6 +163,21 @@ static void measure_entries(const struct snapshot *snap, struct measured *m)
 			 entries->num, max->num, share_of(entries, max));
 	else
 		snprintf(m->text, sizeof(m->text), "%" PRIu64 " entries, no limit", entries->num);
+}
+
+/* Only now, as one may have been per cent and the other not. */
+static int order_limits(const struct options *opt, struct measured *m)
+{
+	if (!m->warning.given || !m->critical.given || m->warning.value <= m->critical.value)
+		return EXIT_OK;
+	if (opt->warning && opt->critical)
+		return bad_order("--warning and --critical");
+	/* One that was given alone does not fall over the other's default. */
+	if (opt->warning)
+		m->critical = m->warning;
+	else
+		m->warning = m->critical;
+	return EXIT_OK;
 }
 
 static void measure_unreplied(const struct snapshot *snap, struct measured *m)
@@ -300,18 +304,15 @@ static int measure(const struct options *opt, struct measured m[MEASURES])
 	struct snapshot old = { 0 }, new;
 	int ret;
 
-	ret = snapshot_load(opt, WANTED, &new);
+	ret = snapshot_load(opt, FINDINGS_TABLES, &new);
 	if (!ret && (opt->insert_failed || opt->evicted)) {
 		old = new;
 		interval_wait(interval);
-		ret = snapshot_load(opt, WANTED, &new);
+		ret = snapshot_load(opt, FINDINGS_TABLES, &new);
 	}
 	if (!ret) {
 		measure_entries(&new, &m[MEASURE_ENTRIES]);
-		/* One may be per cent, and the other not. */
-		if (m[MEASURE_ENTRIES].warning.given && m[MEASURE_ENTRIES].critical.given &&
-		    m[MEASURE_ENTRIES].warning.value > m[MEASURE_ENTRIES].critical.value)
-			ret = bad_order("--warning and --critical");
+		ret = order_limits(opt, &m[MEASURE_ENTRIES]);
 		measure_unreplied(&new, &m[MEASURE_UNREPLIED]);
 		if (opt->unanswered)
 			measure_unanswered(&new, &m[MEASURE_UNANSWERED]);
