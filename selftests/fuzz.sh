@@ -24,7 +24,7 @@ clang=${CLANG:-clang}
 seconds=${FUZZ_SECONDS:-60}
 SANITIZE=("-fsanitize=fuzzer,address,undefined,float-cast-overflow" -fno-sanitize-recover=all)
 # What it is built from, besides fuzz/parse.c; that one stands in for load.c.
-SOURCES=(parse tables interval snapshot summary print listing output findings histograms audit prometheus)
+SOURCES=(parse tables interval snapshot summary print listing output findings histograms audit prometheus textfile)
 LIMITS=(-max_len=4096 -timeout=30 -rss_limit_mb=2048)
 
 fuzzer=

@@ -113,6 +113,17 @@ void check_unknown(const char *line);
  */
 int prometheus_write(const struct options *opt, FILE *out);
 
+/* textfile.c */
+
+/**
+ * textfile_write() - replace a file by the metrics, at once
+ * @opt: @output: the file, regular or not there yet
+ *
+ * Return: EXIT_OK, or after a message EXIT_USAGE, EXIT_WRITE, or what
+ * prometheus_write() returned; the old file stays then.
+ */
+int textfile_write(const struct options *opt);
+
 /* netns.c */
 
 /**

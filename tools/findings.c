@@ -5,7 +5,6 @@
 
 #include "findings.h"
 
-
 static const struct options short_numbers = { .terminal = true };
 
 struct list {
@@ -39,7 +38,6 @@ struct field fill_of(const struct snapshot *snap)
 	return !entries.known || (count.known && count.num > entries.num) ? count : entries;
 }
 
-/* Entries that the module finds when it is loaded are no growth. */
 struct rate seconds_to_full(const struct snapshot *old, const struct snapshot *new)
 {
 	const struct field *max = &new->sum[SUM_MAX];
@@ -47,8 +45,7 @@ struct rate seconds_to_full(const struct snapshot *old, const struct snapshot *n
 	struct field before, now;
 	double growth;
 
-	if (!snapshot_comparable(old, new) || !max->known || !max->num ||
-	    old->sum[SUM_ADOPTED].num != new->sum[SUM_ADOPTED].num)
+	if (!snapshot_comparable(old, new) || !max->known || !max->num)
 		return rate;
 	before = fill_of(old);
 	now = fill_of(new);

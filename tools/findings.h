@@ -27,10 +27,13 @@ struct finding {
 
 #define FINDINGS_MAX 16
 
+/* What has to be read for them. */
+#define FINDINGS_TABLES (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
+
 /**
  * findings() - what is wrong
  * @old: an earlier snapshot, for what is measured per second, or NULL
- * @new: a snapshot with WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS)
+ * @new: a snapshot with FINDINGS_TABLES
  * @out: filled, the most urgent first
  *
  * Return: how many there are; 0: nothing is wrong.

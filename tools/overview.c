@@ -13,8 +13,6 @@
 #define TOP_PORTS 5
 #define BAR_WIDTH 40
 
-#define WANTED (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
-
 static void print_bar(const struct field *entries, const struct field *max)
 {
 	double full = entries->num >= max->num ? 1 : (double)entries->num / max->num;
@@ -120,11 +118,11 @@ int overview_run(const struct options *opt)
 	ret = interval > 0 ? interval_check(interval) : EXIT_OK;
 	if (ret)
 		return ret;
-	ret = snapshot_load(opt, WANTED, &new);
+	ret = snapshot_load(opt, FINDINGS_TABLES, &new);
 	if (!ret && interval > 0) {
 		old = new;
 		interval_wait(interval);
-		ret = snapshot_load(opt, WANTED, &new);
+		ret = snapshot_load(opt, FINDINGS_TABLES, &new);
 	}
 	if (!ret)
 		ret = print_screen(opt, interval > 0 ? &old : NULL, &new);

@@ -43,8 +43,8 @@ static bool went_back(const struct field *old, const struct field *new)
 
 /*
  * The start time has whole seconds: a module that is loaded anew within one second of
- * its load shows by what it has forgotten. Adopted entries rise when it finds the table
- * full, but hardly ever after that.
+ * its load shows by what it has forgotten. While it is loaded it adopts what is in the
+ * table, which is no growth; afterwards there is nothing older that it could find.
  */
 bool snapshot_comparable(const struct snapshot *old, const struct snapshot *new)
 {
@@ -52,7 +52,8 @@ bool snapshot_comparable(const struct snapshot *old, const struct snapshot *new)
 
 	if (!old || !old->sum_buf || new->mono <= old->mono)
 		return false;
-	if (old->sum[SUM_START_TIME].num != new->sum[SUM_START_TIME].num)
+	if (old->sum[SUM_START_TIME].num != new->sum[SUM_START_TIME].num ||
+	    old->sum[SUM_ADOPTED].num != new->sum[SUM_ADOPTED].num)
 		return false;
 	for (key = 0; key < SUM_KEYS; key++)
 		if (summary_keys[key].kind == FIELD_COUNTER && !is_kernel_key(key) &&
@@ -101,9 +102,6 @@ struct rate rate_of_column(const struct snapshot *old, const struct snapshot *ne
 	struct field zero = { .known = true };
 
 	if (!snapshot_comparable(old, new))
-		return (struct rate){ 0, false };
-	/* What the module finds when it is loaded came into its state long ago. */
-	if (table == TABLE_STATES && new->sum[SUM_ADOPTED].num != old->sum[SUM_ADOPTED].num)
 		return (struct rate){ 0, false };
 	before = table_find(&old->table[table], after);
 	/* A row that was not there yet had counted nothing. */

@@ -43,8 +43,8 @@ void snapshot_free(struct snapshot *snap);
  * @old: the earlier one, or NULL
  * @new: the later one, of the same tables
  *
- * Not if the module was loaded anew in between, the clock stood still, or anything
- * went backwards that never does.
+ * Not if the module was loaded anew in between, or still found entries older than
+ * itself, the clock stood still, or anything went backwards that never does.
  */
 bool snapshot_comparable(const struct snapshot *old, const struct snapshot *new);
 

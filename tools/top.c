@@ -8,8 +8,6 @@
 #include "top.h"
 #include "top_term.h"
 
-#define WANTED (WANT(TABLE_STATES) | WANT(TABLE_PORTS) | WANT(TABLE_ENDS))
-
 /* In seconds. */
 #define INTERVAL 2
 /* A key that is held down asks for readings that are too near for a rate. */
@@ -159,7 +157,7 @@ static void read_again(struct top *top)
 {
 	struct snapshot new;
 
-	if (!snapshot_load(&top->opt, WANTED, &new)) {
+	if (!snapshot_load(&top->opt, FINDINGS_TABLES, &new)) {
 		take_reading(top, &new);
 		return;
 	}
@@ -172,7 +170,7 @@ static void read_again(struct top *top)
 static int first_reading(struct top *top)
 {
 	struct snapshot new;
-	int ret = snapshot_load(&top->opt, WANTED, &new);
+	int ret = snapshot_load(&top->opt, FINDINGS_TABLES, &new);
 
 	if (ret)
 		snapshot_free(&new);

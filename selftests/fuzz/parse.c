@@ -554,7 +554,7 @@ static bool check_keys(struct span in, const struct field_desc *desc, size_t n, 
 	return true;
 }
 
-/* Comparable only if nothing that cannot have gone back has. */
+/* Comparable only if nothing that cannot have gone back has, and nothing was adopted. */
 static bool has_gone_back(const struct field *old, const struct field *new)
 {
 	size_t i;
@@ -563,7 +563,8 @@ static bool has_gone_back(const struct field *old, const struct field *new)
 		if (summary_keys[i].kind == FIELD_COUNTER && old[i].known && new[i].known &&
 		    old[i].num > new[i].num)
 			return true;
-	return old[SUM_START_TIME].num != new[SUM_START_TIME].num;
+	return old[SUM_START_TIME].num != new[SUM_START_TIME].num ||
+	       old[SUM_ADOPTED].num != new[SUM_ADOPTED].num;
 }
 
 static bool test_summary(const struct span text[2])
