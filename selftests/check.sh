@@ -60,7 +60,7 @@ run() {
 	# so has one that passed while the kernel complained.
 	if ((status != 0 && bad == 0)) || ((ok + bad == 0)); then
 		bad=$((bad + 1))
-		echo "not ok - $name exited with $status"
+		echo "not ok - $name exited with $status" | tee -a "$log"
 	fi
 	echo "$name $ok $bad" >>"$logs/results"
 	say "$name: $ok passed, $bad failed, $((SECONDS - start)) s"
@@ -130,7 +130,10 @@ done
 set +m
 wait
 
-failures=$(awk '$3 { printf "%s ", $1 }' "$logs/results")
-[ -z "$failures" ] || say "failed: $failures(logs in $logs)"
+# Once more, at the end: it is all that some look at, or are shown.
+for name in $(awk '$3 { print $1 }' "$logs/results"); do
+	say "failed: $name (logs in $logs)"
+	awk '/^ok /{ shown = 0 } /^not ok |# SKIP/{ shown = 15 } shown-- > 0' "$logs/$name.out"
+done
 awk '{ passed += $2; failed += $3 }
 	END { print passed + 0 " passed, " failed + 0 " failed"; exit failed > 0 }' "$logs/results"

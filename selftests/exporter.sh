@@ -54,15 +54,6 @@ fail() {
 
 client() { "$here/exporter/client.py" "$port" "$@"; }
 
-wait_for() { # SECONDS COMMAND...
-	local deadline=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		((SECONDS < deadline)) || return 1
-		read -rt 0.05 <> <(:) || :
-	done
-}
-
 new_tables() {
 	rm -rf "$tables" && cp -r "$here/tool/gateway" "$tables" && chmod -R a+rX "$tables" &&
 		"$ctxstat" prometheus --proc-dir="$tables" >"$tmp/metrics"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Results as KTAP, after kselftest's conventions. Sourced by all tests.
+# Results as KTAP, after kselftest's conventions, and waiting. Sourced by all tests.
 #
 #   plan N                  how many checks follow
 #   check NAME COMMAND...   one check: passes if the command succeeds
@@ -9,6 +9,8 @@
 #   require TOOL...         skip_all if one is not installed
 #   note TEXT               for the reader
 #   finish                  last line of a test
+#   wait_for SECONDS COMMAND...
+#                           until the command succeeds; fails at the deadline
 #
 # $tmp is a folder that is gone afterwards. A test that has more to clean up
 # defines cleanup_more.
@@ -21,6 +23,16 @@ plan() {
 	checks_planned=$1
 	echo "TAP version 13"
 	echo "1..$checks_planned"
+}
+
+wait_for() {
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < deadline)) || return 1
+		# a moment, without a process of its own
+		read -rt 0.05 <> <(:) || :
+	done
 }
 
 skip_all() {

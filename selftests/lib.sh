@@ -4,15 +4,13 @@
 # What the tests of the module share. Sourced; they run as root, in namespaces
 # of their own. A test that has more to clean up defines cleanup_more.
 #
-#   plan, check, note, skip_all, require, finish
+#   plan, check, note, skip_all, require, finish, wait_for
 #       see ktap.sh
 #   module_load [PARAMETER...], module_unload, module_loaded
 #       the module is $CTXSTAT_KO if that is set, else the installed one
 #   module_restore          loaded or not as it was in the beginning ($loaded_before)
 #   exact NAMESPACE         every cell of states, and every port, equals the kernel's
 #                           own listing
-#   wait_for SECONDS COMMAND...
-#       until the command succeeds; fails at the deadline
 #   timeouts SECONDS [NAME...]
 #       of the gateway's entries, from each one's next packet on: all of them, or
 #       those of the sysctls nf_conntrack_NAME, which may be patterns
@@ -40,15 +38,6 @@ cleanup() {
 	topology_down
 	rm -rf "$tmp"
 	exit "$status"
-}
-
-wait_for() {
-	local deadline=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		((SECONDS < deadline)) || return 1
-		read -rt 0.1 <> <(:) || :
-	done
 }
 
 timeouts() {

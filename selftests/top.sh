@@ -52,15 +52,7 @@ exec cat
 END
 chmod +x "$tmp/run"
 
-# until_true COMMAND...: wait for a condition
-until_true() {
-	local deadline=$((SECONDS + PATIENCE))
-	until "$@"; do
-		((SECONDS < deadline)) || return 1
-		sleep 0.05
-	done
-}
-
+until_true() { wait_for "$PATIENCE" "$@"; } # COMMAND...
 is_running() { [ -s "$tmp/pid" ] && pid=$(cat "$tmp/pid") && [ -e "/proc/$pid" ] && ! is_zombie; }
 is_zombie() { grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null; }
 is_gone() { ! is_running; }
