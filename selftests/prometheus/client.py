@@ -268,8 +268,8 @@ def do_reload(before_path, at_path, end_path):
             # Nothing is extrapolated but that millisecond. A restart may go unnoticed, if
             # there are more at once than there were before.
             least = real * 0.999 if name == "ctxstat_created_total" else 0
-            # A series that began in between is extrapolated by half a scrape at each end.
-            most = real * 1.001 if key in before else real * 1.5
+            # Where a series began or ended in between, it is extrapolated by half a scrape.
+            most = real * (1.001 + 0.5 * (key not in before) + 0.5 * (key not in end))
             if not least - 0.001 <= rise <= most + 0.001:
                 problems.append(f"{key[0]} {dict(key[1])}: rose by {real}, increase() is {rise}")
             if name == "ctxstat_created_total":
