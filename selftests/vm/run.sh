@@ -16,6 +16,13 @@
 #   --one-thread         the virtual CPUs take turns instead of running in parallel:
 #                        slower, but without the fault of QEMU described below
 #   --append "ARGS"      more kernel parameters
+#   --root DIR           the VM sees DIR as / instead of this machine's files
+#   --share DIR          DIR is there as well, at the same place, read-only
+#   --keep FILE          what is written goes to this disk image, which is made if it is
+#                        not there: the next VM with the same DIR and FILE goes on with it
+#   --init               boot with the init of that root (systemd); COMMAND is run when it
+#                        has come up, and afterwards it is told to power off
+#   --uefi FILE          boot with UEFI; its variables are kept in FILE, made if it is not there
 #   --timeout SEC        from power-on (900)
 #   --slot N             wait for VMs with the same number only (0)
 #   --env NAME=VALUE     set it for COMMAND; can be repeated
@@ -23,9 +30,9 @@
 #   --ignore REGEX       complaints in the kernel's log that match are expected
 #   --tty                COMMAND gets this terminal
 #
-# COMMAND runs in the same working directory, over the host's root file system: it
-# can read everything that the caller can, and write everywhere, but what it writes
-# stays in the VM's memory and vanishes with it.  Its stdin is /dev/null; stdout and
+# COMMAND runs in the same working directory (or in /, if --root has no such), over the
+# host's root file system: it can read everything that the caller can, and write
+# everywhere, but what it writes stays in the VM's memory and vanishes with it.  Its stdin is /dev/null; stdout and
 # stderr arrive on stdout as they are written.  The environment is a clean one plus
 # --env.  Processes that it leaves behind are killed.
 #
@@ -51,11 +58,13 @@
 #
 # A kernel of one's own needs,
 # built in or as modules: VIRTIO_PCI, VIRTIO_CONSOLE, NET_9P_VIRTIO, 9P_FS,
-# OVERLAY_FS, TMPFS (with XATTR), DEVTMPFS, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, ACPI.
+# OVERLAY_FS, TMPFS (with XATTR), DEVTMPFS, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, ACPI;
+# for --keep VIRTIO_BLK and EXT4_FS.
 
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
+OVMF=/usr/share/OVMF
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 say() { echo "run.sh: $*" >&2; }
 die() { say "$*"; exit 125; }
@@ -63,11 +72,12 @@ usage() { sed -n '/^# usage:/,/^#$/{s/^# \?//p}' "${BASH_SOURCE[0]}" >&2; exit 1
 
 kernel=6.12 image='' modules_root='' release='' cpus=2 memory=2048 icount='' append=''
 timeout=900 slot=0 log='' ignore='' tty='' threads=multi env=()
+root=/ share='' keep='' init='' uefi=''
 
 while (($#)); do
 	case $1 in
 	--kernel | --image | --modules-root | --release | --cpus | --memory | --append | \
-		--timeout | --slot | --env | --log | --ignore)
+		--timeout | --slot | --env | --log | --ignore | --root | --share | --keep | --uefi)
 		(($# >= 2)) || die "$1 needs a value"
 		;;&
 	--kernel) kernel=$2; shift 2 ;;
@@ -82,6 +92,11 @@ while (($#)); do
 	--env) env+=("$2"); shift 2 ;;
 	--log) log=$2; shift 2 ;;
 	--ignore) ignore=$2; shift 2 ;;
+	--root) root=$2; shift 2 ;;
+	--share) share=$2; shift 2 ;;
+	--keep) keep=$2; shift 2 ;;
+	--uefi) uefi=$2; shift 2 ;;
+	--init) init=1; shift ;;
 	--icount) icount=1; shift ;;
 	--tty) tty=1; shift ;;
 	--one-thread) threads=single; shift ;;
@@ -103,6 +118,14 @@ for tool in qemu-system-x86_64 busybox cpio modprobe setpriv flock; do
 	command -v $tool >/dev/null || die "$tool is missing: see $here/packages.sh"
 done
 [[ -z $tty || -t 0 ]] || die "--tty: stdin is no terminal"
+[[ -z $tty || -z $init ]] || die "--tty and --init do not go together"
+for folder in "$root" ${share:+"$share"}; do
+	[[ -d $folder ]] || die "no folder $folder"
+done
+root=$(realpath "$root")
+[[ -z $share ]] || share=$(realpath "$share")
+[[ -z $init || $root != / ]] || die "--init needs --root: this machine's services are not to be started"
+[[ -z $uefi || -r $OVMF/OVMF_CODE_4M.fd ]] || die "--uefi: no $OVMF/OVMF_CODE_4M.fd: apt install ovmf"
 
 if [[ -n $image ]]; then
 	[[ -n $release ]] || die "--image needs --release"
@@ -167,7 +190,7 @@ done || :
 
 # Copied in the order in which they must be loaded.
 if [[ -n $modules_root ]]; then
-	for module in virtio_pci virtio_console 9pnet_virtio 9p overlay; do
+	for module in virtio_pci virtio_console 9pnet_virtio 9p overlay ${keep:+virtio_blk ext4}; do
 		modprobe -d "$modules_root" -S "$release" --show-depends "$module" 2>>"$tmp/modprobe" ||
 			[[ $image != "${KERNEL_IMAGE:-}" ]] || die "$(<"$tmp/modprobe")"
 	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$tmp/modules"
@@ -186,13 +209,16 @@ fi
 
 cat >"$initrd/ctxstat/command" <<END
 #!/bin/bash
-cd -- ${PWD@Q} || { echo "run.sh: the VM does not see this working directory" >&2; exit 125; }
+if [ -d ${PWD@Q} ] || [ ${root@Q} = / ]; then
+	cd -- ${PWD@Q} || { echo "run.sh: the VM does not see this working directory" >&2; exit 125; }
+fi
 export PWD
 exec ${*@Q}
 END
 
 {
-	printf 'MODULES=%q\nRELEASE=%q\nTTY=%q\n' "$modules_root" "$release" "$tty"
+	printf '%s=%q\n' MODULES "$modules_root" RELEASE "$release" TTY "$tty" ROOT "$root" \
+		SHARE "$share" KEEP "$keep" INIT "$init"
 	printf 'set --'
 	printf ' %q' "TERM=${TERM:-dumb}" "${env[@]}"
 	echo
@@ -215,10 +241,18 @@ for module in /modules/*; do
 	insmod "$module" || fail "cannot load $module"
 done
 
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro,noatime host /lower ||
-	fail "cannot mount the host's root (9p)"
-mount -t tmpfs -o size=75%,mode=755 rw /rw
-mkdir /rw/upper /rw/work
+host() { # TAG FOLDER: mount what QEMU exports
+	mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro,noatime "$1" "$2" ||
+		fail "cannot mount $1 of the host (9p)"
+}
+
+host root /lower
+if [ -n "$KEEP" ]; then
+	mount -t ext4 /dev/vda /rw || fail "cannot mount the disk"
+else
+	mount -t tmpfs -o size=75%,mode=755 rw /rw
+fi
+mkdir -p /rw/upper /rw/work
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /root ||
 	fail "cannot mount the overlay"
 
@@ -230,16 +264,42 @@ mkdir /root/run/ctxstat-vm /root/run/lock
 cp /ctxstat/* /root/run/ctxstat-vm/
 cp /bin/busybox /root/run/ctxstat-vm/busybox
 
-# Its own overlay: an own kernel's modules may be anywhere, and depmod shall work.
+if [ -n "$SHARE" ]; then
+	mkdir -p "/root$SHARE"
+	host share "/root$SHARE"
+fi
+
+# Its own overlay: an own kernel's modules may be anywhere, and depmod shall work. A root
+# of its own in which this kernel is installed has them.
 mkdir -p "/root/lib/modules/$RELEASE"
-if [ -n "$MODULES" ]; then
-	mkdir /rw/modules /rw/modules/upper /rw/modules/work /modules.lower
-	mount --bind "/lower$MODULES/lib/modules/$RELEASE" /modules.lower &&
-		mount -t overlay -o lowerdir=/modules.lower,upperdir=/rw/modules/upper,workdir=/rw/modules/work \
+if [ -n "$MODULES" ] && { [ "$ROOT" = / ] || [ ! -d "/root/lib/modules/$RELEASE/kernel" ]; }; then
+	mkdir -p /rw/modules/upper /rw/modules/work /modules.lower
+	host modules /modules.lower
+	mount -t overlay -o lowerdir=/modules.lower,upperdir=/rw/modules/upper,workdir=/rw/modules/work \
 			modules "/root/lib/modules/$RELEASE" ||
 		fail "cannot mount the modules"
 fi
 umount /sys /proc
+if [ -n "$INIT" ]; then
+	units=/root/run/systemd/system
+	mkdir -p $units
+	cat >$units/ctxstat-vm.target <<-UNIT
+	[Unit]
+	Wants=multi-user.target ctxstat-vm.service
+	UNIT
+	# Also if the machine has not come up as it should: COMMAND is to find out.
+	cat >$units/ctxstat-vm.service <<-UNIT
+	[Unit]
+	After=multi-user.target
+	[Service]
+	Type=oneshot
+	TimeoutStartSec=infinity
+	StandardOutput=tty
+	TTYPath=/dev/ttyS0
+	ExecStart=/run/ctxstat-vm/busybox sh /run/ctxstat-vm/start
+	UNIT
+fi
+[ -z "$INIT" ] || exec switch_root /root /sbin/init
 exec switch_root /root /run/ctxstat-vm/busybox sh /run/ctxstat-vm/start
 fail "switch_root"
 END
@@ -247,28 +307,32 @@ chmod 755 "$initrd/init"
 
 cat >"$initrd/ctxstat/start" <<'END'
 # SPDX-License-Identifier: GPL-2.0-only
-# Process 1 of the VM, in the host's root file system.
+# Process 1 of the VM, in the host's root file system; with --init, a service.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd /
 . /run/ctxstat-vm/settings
 # Quicker than the host's tools, each of which is first read over 9p.
 box=/run/ctxstat-vm/busybox
 
-$box mkdir -p /dev/pts /dev/shm
-$box mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-$box mount -t tmpfs -o mode=1777 shm /dev/shm
-$box mount -t debugfs debugfs /sys/kernel/debug
-$box mount -t tracefs tracefs /sys/kernel/tracing
-$box mount -t bpf bpf /sys/fs/bpf
-$box mount -t cgroup2 cgroup2 /sys/fs/cgroup
-$box ln -sfn /proc/self/fd /dev/fd
-$box ln -sfn fd/0 /dev/stdin
-$box ln -sfn fd/1 /dev/stdout
-$box ln -sfn fd/2 /dev/stderr
-$box mkdir -p /run/netns /run/lock
-$box hostname ctxstat-vm
-echo "127.0.0.1 localhost ctxstat-vm" >/etc/hosts
-$box ip link set lo up
+if [ -z "$INIT" ]; then
+	$box mkdir -p /dev/pts /dev/shm
+	$box mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+	$box mount -t tmpfs -o mode=1777 shm /dev/shm
+	$box mount -t debugfs debugfs /sys/kernel/debug
+	$box mount -t tracefs tracefs /sys/kernel/tracing
+	$box mount -t bpf bpf /sys/fs/bpf
+	$box mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	$box ln -sfn /proc/self/fd /dev/fd
+	$box ln -sfn fd/0 /dev/stdin
+	$box ln -sfn fd/1 /dev/stdout
+	$box ln -sfn fd/2 /dev/stderr
+	$box mkdir -p /run/netns /run/lock
+	$box hostname ctxstat-vm
+	echo "127.0.0.1 localhost ctxstat-vm" >/etc/hosts
+	$box ip link set lo up
+else
+	exec 5>/dev/ttyS1
+fi
 
 for port in /sys/class/virtio-ports/*; do
 	[ -e "$port" ] && read -r name <"$port/name" && [ "$name" = out ] && out=/dev/${port##*/}
@@ -293,8 +357,8 @@ fi
 wait $!
 status=$?
 
-# What COMMAND left behind would hold the pipe open.
-for process in /proc/[0-9]*; do
+# What COMMAND left behind would hold the pipe open. An init sees to it.
+[ -n "$INIT" ] || for process in /proc/[0-9]*; do
 	pid=${process#/proc/}
 	[ "$pid" = 1 ] || [ "$pid" = "${copy:-}" ] || [ -z "$($box readlink "$process/exe")" ] ||
 		kill -KILL "$pid"
@@ -303,11 +367,23 @@ done 2>/dev/null
 
 echo "exit $status" >&5
 exec 5>&-
-$box poweroff -f
+if [ -n "$INIT" ]; then
+	systemctl --no-block poweroff
+else
+	$box sync
+	$box poweroff -f
+fi
 END
 
 (cd "$initrd" && find . -print0 | cpio --quiet -0 -o -H newc -R 0:0) >"$tmp/initrd.cpio"
 rm -rf "$initrd"
+
+if [[ -n $keep && ! -e $keep ]]; then
+	command -v mke2fs >/dev/null || die "mke2fs is missing: apt install e2fsprogs"
+	# sparse: it takes what is written
+	{ truncate -s 16G "$keep" && mke2fs -q -F -t ext4 -m 0 "$keep"; } >&2 || die "cannot make $keep"
+fi
+[[ -z $uefi || -e $uefi ]] || cp "$OVMF/OVMF_VARS_4M.fd" "$uefi" || die "cannot make $uefi"
 
 # --- The VM.
 
@@ -321,6 +397,8 @@ rm -rf "$initrd"
 parameters="console=ttyS0 panic=-1 oops=panic panic_on_warn=1 nokaslr no_timer_check watchdog_thresh=60"
 parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7 $append"
 
+[[ -z $init ]] || parameters+=" systemd.unit=ctxstat-vm.target systemd.hostname=ctxstat-vm"
+
 # Commas are QEMU's separators.
 escaped=${tmp//,/,,}
 arguments=(
@@ -329,9 +407,23 @@ arguments=(
 	-kernel "$image" -initrd "$tmp/initrd.cpio" -append "$parameters"
 	-chardev "file,id=log,path=$escaped/kernel.log" -serial chardev:log
 	-chardev "file,id=control,path=$escaped/control" -serial chardev:control
-	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 	-device virtio-serial-pci
 )
+# export TAG FOLDER: over 9p
+export_folder()
+{
+	arguments+=(-virtfs "local,path=${2//,/,,},mount_tag=$1,security_model=none,readonly=on,multidevs=remap")
+}
+export_folder root "$root"
+[[ -z $share ]] || export_folder share "$share"
+[[ -z $modules_root ]] || export_folder modules "$modules_root/lib/modules/$release"
+if [[ -n $keep ]]; then
+	arguments+=(-drive "file=${keep//,/,,},format=raw,if=virtio")
+fi
+if [[ -n $uefi ]]; then
+	arguments+=(-drive "file=$OVMF/OVMF_CODE_4M.fd,format=raw,if=pflash,unit=0,readonly=on"
+		-drive "file=${uefi//,/,,},format=raw,if=pflash,unit=1")
+fi
 if [[ -n $icount ]]; then
 	arguments+=(-accel "tcg,thread=single" -smp 1 -icount "shift=0,sleep=off")
 else
