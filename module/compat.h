@@ -6,40 +6,56 @@
 #ifndef CTXSTAT_COMPAT_H
 #define CTXSTAT_COMPAT_H
 
-#include <linux/bits.h>
-#include <linux/ftrace.h>
 #include <linux/kconfig.h>
 #include <linux/version.h>
-#include <net/netfilter/nf_conntrack.h>
 
+/*
+ * What ctxstat cannot do without. Kbuild includes this file first of all, and lets
+ * the compiler stop at its first error: so the reason is what it prints, not what
+ * follows from it.
+ */
+#ifndef CONFIG_64BIT
+#error "ctxstat: only 64-bit kernels have room for its tag in a conntrack entry"
+#endif
+/*
+ * 5.19 has 8a75a2c17410 ("netfilter: conntrack: remove unconfirmed list") and
+ * 1397af5bfd7d ("netfilter: conntrack: remove the percpu dying list"). Before,
+ *  - nf_ct_destroy() takes an entry out of one of these lists, and stops the kernel if
+ *    it is in none, as the self-test's entry is;
+ *  - an entry that was never in the table has been in a list all the same: entry.h
+ *    tells one from the other by the pointer that both use;
+ *  - nf_ct_iterate_cleanup_net() takes its arguments one by one: 8169ff584003
+ *    ("netfilter: conntrack: add nf_ct_iter_data object"), in 5.19 as well.
+ * No header defines anything that the preprocessor could tell this by.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
+#error "ctxstat: kernels before 5.19 are not supported"
+#endif
 #if !IS_ENABLED(CONFIG_NF_CONNTRACK)
 #error "ctxstat: this kernel is built without connection tracking (CONFIG_NF_CONNTRACK)"
+#endif
+#ifndef CONFIG_NF_CONNTRACK_EVENTS
+#error "ctxstat: changes made by conntrack -U cannot be seen in this kernel (CONFIG_NF_CONNTRACK_EVENTS)"
+#endif
+#ifndef CONFIG_DYNAMIC_FTRACE
+#error "ctxstat: this kernel is built without dynamic function tracing (CONFIG_DYNAMIC_FTRACE)"
 #endif
 #if !defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS) && \
 	!defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
 #error "ctxstat: this kernel's ftrace cannot hand over function arguments (CONFIG_DYNAMIC_FTRACE_WITH_ARGS)"
 #endif
-#ifndef CONFIG_NF_CONNTRACK_EVENTS
-#error "ctxstat: changes made by conntrack -U cannot be seen in this kernel (CONFIG_NF_CONNTRACK_EVENTS)"
-#endif
-/*
- * Before 8169ff584003 ("netfilter: conntrack: add nf_ct_iter_data object") and
- * the removal of the unconfirmed list, both in 5.19, the table is walked in
- * another way, and an entry can only be freed after it was in one of the lists.
- */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
-#error "ctxstat: kernels before 5.19 are not supported"
-#endif
-#ifndef CONFIG_64BIT
-#error "ctxstat: only 64-bit kernels have room for its tag in a conntrack entry"
-#endif
+
+#include <linux/ftrace.h>
+#include <net/netfilter/nf_conntrack.h>
 
 /*
- * Argument @n (0 or 1) of a function seen through ftrace. Where there is no
- * ftrace_regs_get_argument() (before 6.2), struct ftrace_regs holds pt_regs, and
- * the argument registers are always saved in it.
+ * Argument @n (0 or 1) of a function seen through ftrace. Since 6.2 there is
+ * ftrace_regs_get_argument(): a macro, or an inline function where an architecture
+ * says that it has a struct of its own (since 6.13, and in 6.12.y), and on arm64
+ * from the beginning. Before, struct ftrace_regs holds pt_regs, and the argument
+ * registers are always saved in it.
  */
-#if defined(ftrace_regs_get_argument) || \
+#if defined(ftrace_regs_get_argument) || defined(HAVE_ARCH_FTRACE_REGS) || \
 	(defined(CONFIG_ARM64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS))
 #define ctxstat_ftrace_arg(fregs, n) \
 	((void *)ftrace_regs_get_argument(fregs, n))
