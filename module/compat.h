@@ -46,6 +46,7 @@
 #endif
 
 #include <linux/ftrace.h>
+#include <linux/workqueue.h>
 #include <net/netfilter/nf_conntrack.h>
 
 /*
@@ -66,6 +67,17 @@
 #define ctxstat_ftrace_arg(fregs, n) ((void *)(fregs)->regs.regs[n])
 #else
 #error "ctxstat: no way known to read a traced function's arguments here"
+#endif
+
+/*
+ * Since 128ea9f6ccfb ("workqueue: Add system_percpu_wq and system_dfl_wq"), in 6.17,
+ * the old name is there only until all have changed to the new one. Both are
+ * variables: nothing to be tested but the version.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define ctxstat_unbound_wq system_unbound_wq
+#else
+#define ctxstat_unbound_wq system_dfl_wq
 #endif
 
 /* Trackers a kernel may lack: their entries are then tracked generically. */

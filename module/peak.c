@@ -16,6 +16,7 @@
 #include <linux/workqueue.h>
 #include <net/netfilter/nf_conntrack.h>
 
+#include "compat.h"
 #include "counters.h"
 #include "netns.h"
 #include "peak.h"
@@ -110,7 +111,7 @@ static void ticker_visit(struct ctxstat_net *cn)
 static void ticker_tick(struct work_struct *work)
 {
 	ctxstat_netns_for_each(ticker_visit);
-	queue_delayed_work(system_unbound_wq, &ticker_work,
+	queue_delayed_work(ctxstat_unbound_wq, &ticker_work,
 			   round_jiffies_relative(HZ));
 }
 
@@ -132,7 +133,7 @@ int ctxstat_ticker_init(void)
  */
 void ctxstat_ticker_start(void)
 {
-	queue_delayed_work(system_unbound_wq, &ticker_work, 0);
+	queue_delayed_work(ctxstat_unbound_wq, &ticker_work, 0);
 }
 
 /**
