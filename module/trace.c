@@ -125,6 +125,16 @@ static struct trace_point trace_points[] = {
 	TRACE_POINT(nf_ct_delete, trace_delete),
 };
 
+/*
+ * Free what ftrace has allocated to know where our callback belongs. With its only
+ * function gone nothing is left. (ftrace_free_filter() is there for modules since
+ * 6.1.9 and 6.2 only.)
+ */
+static void trace_forget(struct trace_point *tp)
+{
+	ftrace_set_filter_ip(&tp->ops, tp->ip, 1, 0);
+}
+
 static int trace_register(struct trace_point *tp)
 {
 	int err;
@@ -142,8 +152,7 @@ static int trace_register(struct trace_point *tp)
 		return 0;
 	}
 
-	ftrace_set_filter_ip(&tp->ops, tp->ip, 1, 0);
-	ftrace_free_filter(&tp->ops);
+	trace_forget(tp);
 	if (err == -EBUSY)
 		pr_err("not loaded: function tracing is switched off; run \"sysctl kernel.ftrace_enabled=1\" and load again\n");
 	else
@@ -189,7 +198,7 @@ static void trace_unregister(struct trace_point *tp)
 		while (true)
 			schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
 	}
-	ftrace_free_filter(&tp->ops);
+	trace_forget(tp);
 	tp->registered = false;
 }
 
