@@ -116,6 +116,23 @@ struct trace_point {
 	.ops = { .func = (callback), .flags = FTRACE_OPS_FL_PERMANENT },\
 }
 
+/*
+ * The callbacks know arguments by their place only. A kernel where one has moved is
+ * refused here; one where a function is inlined, or called for another purpose, by
+ * the self-test at load.
+ */
+#define TRACES(function, type)						\
+	static_assert(__same_type(function, type),			\
+		      "ctxstat: this kernel has another " #function "()")
+
+TRACES(nf_conntrack_free, void (struct nf_conn *ct));
+TRACES(__nf_conntrack_confirm, int (struct sk_buff *skb));
+TRACES(nf_conntrack_hash_check_insert, int (struct nf_conn *ct));
+TRACES(nf_conntrack_eventmask_report, int (unsigned int eventmask,
+					   struct nf_conn *ct, u32 portid,
+					   int report));
+TRACES(nf_ct_delete, bool (struct nf_conn *ct, u32 portid, int report));
+
 /* The end comes first: nothing may be counted whose end would not be seen. */
 static struct trace_point trace_points[] = {
 	TRACE_POINT(nf_conntrack_free, trace_free),
