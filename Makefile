@@ -8,6 +8,8 @@ VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 KDIR    ?= /lib/modules/$(shell uname -r)/build
 DESTDIR ?=
 PREFIX  ?= /usr/local
+MODULESLOADDIR ?= $(PREFIX)/lib/modules-load.d
+MODPROBEDIR ?= $(PREFIX)/lib/modprobe.d
 DKMS_SOURCE := $(DESTDIR)/usr/src/ctxstat-$(VERSION)
 
 all: module tools
@@ -16,6 +18,7 @@ help:
 	@echo 'make               build the module for the running kernel, and the tool'
 	@echo 'make install       install the module through DKMS, the tool and what belongs to it'
 	@echo 'make uninstall     remove them'
+	@echo 'make deb           build Debian packages, in build/deb'
 	@echo 'make demo          watch ctxstat at work on a NAT gateway in a virtual machine'
 	@echo 'make check         run the tests, on both kernels, in virtual machines'
 	@echo 'make bench         measure the cost, in instructions'
@@ -39,23 +42,45 @@ endif
 tools:
 	$(MAKE) -C tools
 
-# With DESTDIR only the files are put in place: a package's maintainer scripts run dkms.
+# With DESTDIR only the files are put in place: a package's maintainer scripts do the rest.
 install: tools
-	install -d $(DKMS_SOURCE)/module
+	install -d $(DKMS_SOURCE)/module/refuse $(DESTDIR)$(MODULESLOADDIR) $(DESTDIR)$(MODPROBEDIR)
 	install -m 644 Kbuild dkms.conf $(DKMS_SOURCE)/
 	install -m 644 module/Kbuild module/*.c module/*.h $(DKMS_SOURCE)/module/
+	install -m 755 module/dkms.sh $(DKMS_SOURCE)/module/
+	install -m 644 module/refuse/Kbuild module/refuse/*.c $(DKMS_SOURCE)/module/refuse/
+	install -m 644 module/etc/modules-load.conf $(DESTDIR)$(MODULESLOADDIR)/ctxstat.conf
+	install -m 644 module/etc/modprobe.conf $(DESTDIR)$(MODPROBEDIR)/ctxstat.conf
 	$(MAKE) -C tools install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 ifeq ($(DESTDIR),)
-	dkms remove ctxstat/$(VERSION) --all >/dev/null 2>&1 || true
-	dkms install ctxstat/$(VERSION)
+	module/dkms.sh install $(VERSION)
+	-[ ! -d /run/systemd/system ] || systemctl daemon-reload
 endif
 
+# What runs is stopped first. Folders that are empty then go as well.
 uninstall:
 ifeq ($(DESTDIR),)
-	-dkms remove ctxstat/$(VERSION) --all
+	-[ ! -d /run/systemd/system ] || systemctl disable --now $(patsubst %.in,%,$(notdir $(wildcard tools/systemd/*.in))) 2>/dev/null
+	-[ ! -d /sys/module/ctxstat ] || modprobe -r ctxstat
+	-module/dkms.sh remove
 endif
 	rm -rf $(DKMS_SOURCE)
+	rm -f $(DESTDIR)$(MODULESLOADDIR)/ctxstat.conf $(DESTDIR)$(MODPROBEDIR)/ctxstat.conf
+	rmdir $(DESTDIR)$(MODULESLOADDIR) $(DESTDIR)$(MODPROBEDIR) 2>/dev/null || :
 	$(MAKE) -C tools uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+ifeq ($(DESTDIR),)
+	-[ ! -d /run/systemd/system ] || systemctl daemon-reload
+endif
+
+# Packages and their source, in build/deb. Whatever is in the tree goes in but for what
+# was built, which the packages' own clean target removes from the copy.
+deb:
+	@dpkg-checkbuilddeps || { echo 'make: what is missing, as root: apt-get build-dep ./' >&2; exit 1; }
+	rm -rf build/deb
+	mkdir -p build/deb/ctxstat-$(VERSION)
+	tar -c --exclude=./build --exclude=./.git . | tar -x -C build/deb/ctxstat-$(VERSION)
+	cd build/deb/ctxstat-$(VERSION) && dpkg-buildpackage --no-sign
+	@ls build/deb/*.deb
 
 demo:
 	@selftests/demo.sh
@@ -73,4 +98,4 @@ clean:
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name modules.order \
 		-o -name Module.symvers -o -name .module-common.o \) -exec rm -f {} +
 
-.PHONY: all help module tools install uninstall demo check bench clean
+.PHONY: all help module tools install uninstall deb demo check bench clean
