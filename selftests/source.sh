@@ -9,6 +9,8 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 top=$(realpath "$here/..")
 # shellcheck source=selftests/ktap.sh
 . "$here/ktap.sh"
+# shellcheck source=selftests/headers.sh
+. "$here/headers.sh"
 cd "$top" || exit 1
 # A build from nothing, as warnings are printed only when a file is compiled.
 builds_without_warning() {
@@ -33,43 +35,23 @@ tool_builds_without_warning() {
 	make -s -C "$tmp/tool/tools" CC="$1" CFLAGS="-O2 -g -Werror" && [ -x "$tmp/tool/tools/ctxstat" ]
 }
 
-# The headers of 6.12 as links, so that a test can put other files in their place: what
-# all kernels of that version $common have, and what this one has of its $own.
-headers() {
-	local vars
-	vars=$("$here/vm/kernel.sh" 6.12) || return
-	eval "$vars"
-	rm -rf "$tmp/headers" "$tmp/other"
-	mkdir -p "$tmp/headers" "$tmp/other/module"
-	cp -as "$(dirname "$KERNEL_DIR")/." "$tmp/headers/" || return
-	cp Kbuild "$tmp/other/"
-	cp module/Kbuild module/*.[ch] "$tmp/other/module/"
-	common=$tmp/headers/linux-headers-${KERNEL_RELEASE%-*}-common/include
-	own=$tmp/headers/linux-headers-$KERNEL_RELEASE
-	generated=$own/include/generated
+# A copy of the sources, and headers to change
+other_kernel() {
+	headers_copy && rm -rf "$tmp/other" && mkdir -p "$tmp/other/module" &&
+		cp Kbuild "$tmp/other/" && cp module/Kbuild module/*.[ch] "$tmp/other/module/"
 }
 
-# usage: change FILE SED-EXPRESSION; a file that stays as it was is a failure
-change() {
-	cp "$1" "$tmp/before" && sed "$2" "$tmp/before" >"$tmp/after" && rm "$1" && mv "$tmp/after" "$1" || return
-	! cmp -s "$1" "$tmp/before" || { echo "$1: nothing changed by $2"; return 1; }
-}
-
-build_other() { make -C "$own" M="$tmp/other" "$@" >"$tmp/log" 2>&1; }
-
-claim_version() {
-	change "$generated/uapi/linux/version.h" "s/^#define LINUX_VERSION_CODE .*/#define LINUX_VERSION_CODE $1/"
-}
+build_other() { make -C "$headers" M="$tmp/other" "$@" >"$tmp/log" 2>&1; }
 
 # 6.17: no tracker for dccp, nor its header; another name for a workqueue. 7.1: none for
 # udplite. The files are those that know of it.
 builds_with_newer_headers() {
-	headers && claim_version $((7 << 16 | 1 << 8)) &&
-		change "$generated/autoconf.h" '/CONFIG_NF_CT_PROTO_\(DCCP\|UDPLITE\) /d' &&
-		change "$common/net/netfilter/nf_conntrack.h" '/nf_conntrack_dccp\.h\|struct nf_ct_dccp/d' &&
-		rm "$common/linux/netfilter/nf_conntrack_dccp.h" || return
-	if ! grep -q system_dfl_wq "$common/linux/workqueue.h"; then
-		change "$common/linux/workqueue.h" 's/system_unbound_wq/system_dfl_wq/' || return
+	other_kernel && headers_version $((7 << 16 | 1 << 8)) && headers_without NF_CT_PROTO_DCCP &&
+		headers_without NF_CT_PROTO_UDPLITE &&
+		headers_change "$headers_common/net/netfilter/nf_conntrack.h" '/nf_conntrack_dccp\.h\|struct nf_ct_dccp/d' &&
+		rm "$headers_common/linux/netfilter/nf_conntrack_dccp.h" || return
+	if ! grep -q system_dfl_wq "$headers_common/linux/workqueue.h"; then
+		headers_change "$headers_common/linux/workqueue.h" 's/system_unbound_wq/system_dfl_wq/' || return
 	fi
 	build_other W=1 module/class.o module/entry.o module/trace.o module/peak.o || { cat "$tmp/log"; return 1; }
 	! grep -iE 'warning|error' "$tmp/log"
@@ -86,18 +68,17 @@ refused() {
 
 # usage: refused_without OPTION REASON
 refused_without() {
-	local config=$generated/autoconf.h
-	cp "$config" "$tmp/config" &&
-		change "$config" "/^#define CONFIG_$1\(_MODULE\)\? /d" && refused "$2" && cp "$tmp/config" "$config"
+	local config=$headers/include/generated/autoconf.h
+	cp "$config" "$tmp/config" && headers_without "$1" && refused "$2" && cp "$tmp/config" "$config"
 }
 
 says_why_it_is_refused() {
-	headers || return
+	other_kernel || return
 	refused_without 64BIT "only 64-bit kernels" &&
 		refused_without NF_CONNTRACK "(CONFIG_NF_CONNTRACK)" &&
 		refused_without NF_CONNTRACK_EVENTS "(CONFIG_NF_CONNTRACK_EVENTS)" &&
 		refused_without DYNAMIC_FTRACE "(CONFIG_DYNAMIC_FTRACE)" &&
-		claim_version $((5 << 16 | 15 << 8)) && refused "kernels before 5.19"
+		headers_version $((5 << 16 | 15 << 8)) && refused "kernels before 5.19"
 }
 
 one_version() {
@@ -106,7 +87,8 @@ one_version() {
 	echo "dkms.conf says $version"
 	grep -Fx "#define CTXSTAT_VERSION \"$version\"" module/version.h &&
 		[ "$(tools/ctxstat --version)" = "ctxstat $version" ] &&
-		[ "$(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)" = "$version" ]
+		[ "$(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)" = "$version" ] &&
+		[ "$(sed -n '1s/^ctxstat (\(.*\)) .*/\1/p' debian/changelog)" = "$version" ]
 }
 
 # Core code is the same for all kernels: only compat.h may ask for a version.

@@ -17,9 +17,9 @@
 #                        slower, but without the fault of QEMU described below
 #   --append "ARGS"      more kernel parameters
 #   --root DIR           the VM sees DIR as / instead of this machine's files
+#   --disk FILE          the same, with an image of an ext2, ext3 or ext4 file system: what is
+#                        written stays there
 #   --share DIR          DIR is there as well, at the same place, read-only
-#   --keep FILE          what is written goes to this disk image, which is made if it is
-#                        not there: the next VM with the same DIR and FILE goes on with it
 #   --init               boot with the init of that root (systemd); COMMAND is run when it
 #                        has come up, and afterwards it is told to power off
 #   --uefi FILE          boot with UEFI; its variables are kept in FILE, made if it is not there
@@ -32,7 +32,8 @@
 #
 # COMMAND runs in the same working directory (or in /, if --root has no such), over the
 # host's root file system: it can read everything that the caller can, and write
-# everywhere, but what it writes stays in the VM's memory and vanishes with it.  Its stdin is /dev/null; stdout and
+# everywhere, but what it writes stays in the VM's memory and vanishes with it
+# (but for --disk).  Its stdin is /dev/null; stdout and
 # stderr arrive on stdout as they are written.  The environment is a clean one plus
 # --env.  Processes that it leaves behind are killed.
 #
@@ -59,7 +60,7 @@
 # A kernel of one's own needs,
 # built in or as modules: VIRTIO_PCI, VIRTIO_CONSOLE, NET_9P_VIRTIO, 9P_FS,
 # OVERLAY_FS, TMPFS (with XATTR), DEVTMPFS, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, ACPI;
-# for --keep VIRTIO_BLK and EXT4_FS.
+# for --disk VIRTIO_BLK and EXT4_FS.
 
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -72,12 +73,12 @@ usage() { sed -n '/^# usage:/,/^#$/{s/^# \?//p}' "${BASH_SOURCE[0]}" >&2; exit 1
 
 kernel=6.12 image='' modules_root='' release='' cpus=2 memory=2048 icount='' append=''
 timeout=900 slot=0 log='' ignore='' tty='' threads=multi env=()
-root=/ share='' keep='' init='' uefi=''
+root=/ share='' disk='' init='' uefi=''
 
 while (($#)); do
 	case $1 in
 	--kernel | --image | --modules-root | --release | --cpus | --memory | --append | \
-		--timeout | --slot | --env | --log | --ignore | --root | --share | --keep | --uefi)
+		--timeout | --slot | --env | --log | --ignore | --root | --share | --disk | --uefi)
 		(($# >= 2)) || die "$1 needs a value"
 		;;&
 	--kernel) kernel=$2; shift 2 ;;
@@ -94,7 +95,7 @@ while (($#)); do
 	--ignore) ignore=$2; shift 2 ;;
 	--root) root=$2; shift 2 ;;
 	--share) share=$2; shift 2 ;;
-	--keep) keep=$2; shift 2 ;;
+	--disk) disk=$2; shift 2 ;;
 	--uefi) uefi=$2; shift 2 ;;
 	--init) init=1; shift ;;
 	--icount) icount=1; shift ;;
@@ -124,7 +125,9 @@ for folder in "$root" ${share:+"$share"}; do
 done
 root=$(realpath "$root")
 [[ -z $share ]] || share=$(realpath "$share")
-[[ -z $init || $root != / ]] || die "--init needs --root: this machine's services are not to be started"
+[[ -z $disk || ( -w $disk && $root == / ) ]] || die "cannot write $disk, or there is --root as well"
+[[ -z $init || -n $disk || $root != / ]] ||
+	die "--init needs --root or --disk: this machine's services are not to be started"
 [[ -z $uefi || -r $OVMF/OVMF_CODE_4M.fd ]] || die "--uefi: no $OVMF/OVMF_CODE_4M.fd: apt install ovmf"
 
 if [[ -n $image ]]; then
@@ -190,7 +193,7 @@ done || :
 
 # Copied in the order in which they must be loaded.
 if [[ -n $modules_root ]]; then
-	for module in virtio_pci virtio_console 9pnet_virtio 9p overlay ${keep:+virtio_blk ext4}; do
+	for module in virtio_pci virtio_console 9pnet_virtio 9p overlay ${disk:+virtio_blk ext4}; do
 		modprobe -d "$modules_root" -S "$release" --show-depends "$module" 2>>"$tmp/modprobe" ||
 			[[ $image != "${KERNEL_IMAGE:-}" ]] || die "$(<"$tmp/modprobe")"
 	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$tmp/modules"
@@ -209,7 +212,7 @@ fi
 
 cat >"$initrd/ctxstat/command" <<END
 #!/bin/bash
-if [ -d ${PWD@Q} ] || [ ${root@Q} = / ]; then
+if [ -d ${PWD@Q} ] || [ ${root@Q}${disk@Q} = / ]; then
 	cd -- ${PWD@Q} || { echo "run.sh: the VM does not see this working directory" >&2; exit 125; }
 fi
 export PWD
@@ -217,8 +220,8 @@ exec ${*@Q}
 END
 
 {
-	printf '%s=%q\n' MODULES "$modules_root" RELEASE "$release" TTY "$tty" ROOT "$root" \
-		SHARE "$share" KEEP "$keep" INIT "$init"
+	printf '%s=%q\n' MODULES "$modules_root" RELEASE "$release" TTY "$tty" OWN_ROOT "${root#/}$disk" \
+		DISK "$disk" SHARE "$share" INIT "$init"
 	printf 'set --'
 	printf ' %q' "TERM=${TERM:-dumb}" "${env[@]}"
 	echo
@@ -246,15 +249,16 @@ host() { # TAG FOLDER: mount what QEMU exports
 		fail "cannot mount $1 of the host (9p)"
 }
 
-host root /lower
-if [ -n "$KEEP" ]; then
-	mount -t ext4 /dev/vda /rw || fail "cannot mount the disk"
+if [ -n "$DISK" ]; then
+	mount -t ext4 /dev/vda /root || fail "cannot mount the disk"
+	mount -t tmpfs -o mode=755 rw /rw
 else
+	host root /lower
 	mount -t tmpfs -o size=75%,mode=755 rw /rw
+	mkdir /rw/upper /rw/work
+	mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /root ||
+		fail "cannot mount the overlay"
 fi
-mkdir -p /rw/upper /rw/work
-mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /root ||
-	fail "cannot mount the overlay"
 
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys
@@ -272,7 +276,7 @@ fi
 # Its own overlay: an own kernel's modules may be anywhere, and depmod shall work. A root
 # of its own in which this kernel is installed has them.
 mkdir -p "/root/lib/modules/$RELEASE"
-if [ -n "$MODULES" ] && { [ "$ROOT" = / ] || [ ! -d "/root/lib/modules/$RELEASE/kernel" ]; }; then
+if [ -n "$MODULES" ] && { [ -z "$OWN_ROOT" ] || [ ! -d "/root/lib/modules/$RELEASE/kernel" ]; }; then
 	mkdir -p /rw/modules/upper /rw/modules/work /modules.lower
 	host modules /modules.lower
 	mount -t overlay -o lowerdir=/modules.lower,upperdir=/rw/modules/upper,workdir=/rw/modules/work \
@@ -378,11 +382,6 @@ END
 (cd "$initrd" && find . -print0 | cpio --quiet -0 -o -H newc -R 0:0) >"$tmp/initrd.cpio"
 rm -rf "$initrd"
 
-if [[ -n $keep && ! -e $keep ]]; then
-	command -v mke2fs >/dev/null || die "mke2fs is missing: apt install e2fsprogs"
-	# sparse: it takes what is written
-	{ truncate -s 16G "$keep" && mke2fs -q -F -t ext4 -m 0 "$keep"; } >&2 || die "cannot make $keep"
-fi
 [[ -z $uefi || -e $uefi ]] || cp "$OVMF/OVMF_VARS_4M.fd" "$uefi" || die "cannot make $uefi"
 
 # --- The VM.
@@ -414,12 +413,10 @@ export_folder()
 {
 	arguments+=(-virtfs "local,path=${2//,/,,},mount_tag=$1,security_model=none,readonly=on,multidevs=remap")
 }
-export_folder root "$root"
+[[ -n $disk ]] || export_folder root "$root"
 [[ -z $share ]] || export_folder share "$share"
 [[ -z $modules_root ]] || export_folder modules "$modules_root/lib/modules/$release"
-if [[ -n $keep ]]; then
-	arguments+=(-drive "file=${keep//,/,,},format=raw,if=virtio")
-fi
+[[ -z $disk ]] || arguments+=(-drive "file=${disk//,/,,},format=raw,if=virtio")
 if [[ -n $uefi ]]; then
 	arguments+=(-drive "file=$OVMF/OVMF_CODE_4M.fd,format=raw,if=pflash,unit=0,readonly=on"
 		-drive "file=${uefi//,/,,},format=raw,if=pflash,unit=1")
