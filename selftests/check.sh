@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Run all tests: those of the sources and the tool here, all others in virtual
-# machines, one each, on every kernel. The kernels' tests run beside each other if
-# there is a CPU for each.
+# machines, one each, on every kernel; those that boot machines of their own once. The
+# kernels' tests run beside each other if there is a CPU for each.
 #
 # usage: check.sh [TEST...]     only these, such as states.sh
 #
@@ -41,7 +41,7 @@ list() {
 }
 
 for test in "${only[@]}"; do
-	[ -n "$(only=("$test"); list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM)" ] || {
+	[ -n "$(only=("$test"); list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM; list TEST_PROGS_BOOT)" ] || {
 		echo "check.sh: no test is called $test" >&2
 		exit 2
 	}
@@ -75,9 +75,20 @@ vm() {
 		--env CTXSTAT_KO="$top/build/$kernel/module/ctxstat.ko" -- "$here/$test"
 }
 
+# boots KERNEL SLOT: each Nth of the tests that boot machines of their own, of N kernels
+boots() {
+	local kernel=$1 slot=$2 test number=0
+	for test in $(list TEST_PROGS_BOOT); do
+		((number++ % ${#kernels[@]} == slot)) || continue
+		run "$kernel-$test" env KERNEL="$kernel" SLOT="$slot" VM_OPTIONS="$vm_options" \
+			KERNEL_LOG="$logs/$kernel-$test.kernel" "$here/$test"
+	done
+}
+
 # queue KERNEL SLOT: all tests on this kernel, one after the other
 queue() {
 	local test
+	boots "$1" "$2"
 	for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
 		vm "$1" "$2" "$test"
 	done
@@ -99,7 +110,7 @@ trap 'stop 143' TERM
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
 	sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
-	systemd || exit 2
+	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool || exit 2
 # These are not installed: they would start services.
 fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter) || exit 2
 CTXSTAT_CACHE=${fetched%%/packages/*}
