@@ -78,10 +78,15 @@ if [[ ! -e $image ]]; then
 	new=$(mktemp -d "$images/.new.XXXXXX")
 	chmod 755 "$new"
 	say "making a $suite with ${include#,}"
+	# The initramfs of this VM is run.sh's: the system's own need not hold much.
 	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's shell
-	hook='chroot "$1" apt-get -qq -y --download-only --no-install-recommends install'
+	hooks=('--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" &&
+		printf "MODULES=list\nCOMPRESS=gzip\n" >"$1/etc/initramfs-tools/conf.d/small"')
+	# shellcheck disable=SC2016
+	((${#later[@]} == 0)) || hooks+=('--customize-hook=chroot "$1" apt-get -qq -y --download-only
+		--no-install-recommends install '"${later[*]}")
 	TMPDIR=$new mmdebstrap --quiet --variant=minbase --skip=cleanup/apt,cleanup/reproducible \
-		--include="systemd-sysv,udev,dbus,kmod$include" ${later[0]:+"--customize-hook=$hook ${later[*]}"} \
+		--include="systemd-sysv,udev,dbus,kmod$include" "${hooks[@]//$'\n'/ }" \
 		"$suite" "$new/root.ext2" "${sources[@]}" {lock}>&- >&2 ||
 		die "mmdebstrap failed"
 	mv "$new/root.ext2" "$image"

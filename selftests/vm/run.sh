@@ -416,7 +416,8 @@ export_folder()
 [[ -n $disk ]] || export_folder root "$root"
 [[ -z $share ]] || export_folder share "$share"
 [[ -z $modules_root ]] || export_folder modules "$modules_root/lib/modules/$release"
-[[ -z $disk ]] || arguments+=(-drive "file=${disk//,/,,},format=raw,if=virtio")
+# Nothing of it has to survive a crash of this machine.
+[[ -z $disk ]] || arguments+=(-drive "file=${disk//,/,,},format=raw,if=virtio,cache=unsafe")
 if [[ -n $uefi ]]; then
 	arguments+=(-drive "file=$OVMF/OVMF_CODE_4M.fd,format=raw,if=pflash,unit=0,readonly=on"
 		-drive "file=${uefi//,/,,},format=raw,if=pflash,unit=1")
