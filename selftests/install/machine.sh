@@ -33,9 +33,10 @@ machine_make() {
 machine_boot() { # KERNEL HOW BOOT OTHER [OPTION...]
 	local kernel=$1 how=$2 boot=$3 that=$4
 	shift 4
+	# Building takes a quarter less without mitigations, which nobody here needs.
 	# shellcheck disable=SC2086
 	"$here/vm/run.sh" --kernel "$kernel" --slot "${SLOT:-0}" ${VM_OPTIONS---one-thread} --timeout 2000 \
-		--log "${KERNEL_LOG:-$tmp/log}.$boot" --disk "$tmp/disk" --init --share "$(realpath "$here/..")" "$@" -- \
+		--log "${KERNEL_LOG:-$tmp/log}.$boot" --disk "$tmp/disk" --init --append mitigations=off --share "$(realpath "$here/..")" "$@" -- \
 		"$here/install/guest.sh" "$how" "$boot" "$that"
 }
 
