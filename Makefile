@@ -10,7 +10,16 @@ DESTDIR ?=
 PREFIX  ?= /usr/local
 MODULESLOADDIR ?= $(PREFIX)/lib/modules-load.d
 MODPROBEDIR ?= $(PREFIX)/lib/modprobe.d
+TEXTFILE := /var/lib/prometheus/node-exporter/ctxstat.prom
 DKMS_SOURCE := $(DESTDIR)/usr/src/ctxstat-$(VERSION)
+
+# What is removed is named by them.
+ifneq ($(words $(VERSION)),1)
+$(error no PACKAGE_VERSION="..." in dkms.conf)
+endif
+ifneq ($(filter-out 0 1,$(words $(DESTDIR)) $(words $(PREFIX))),)
+$(error DESTDIR and PREFIX must not have spaces in them)
+endif
 
 all: module tools
 
@@ -54,31 +63,35 @@ install: tools
 	$(MAKE) -C tools install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 ifeq ($(DESTDIR),)
 	module/dkms.sh install $(VERSION)
-	-[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	[ ! -d /run/systemd/system ] || systemctl daemon-reload
 endif
 
-# What runs is stopped first. Folders that are empty then go as well.
+# What runs is stopped first, but not from a chroot, which sees the machine's. Folders that are empty then go as well.
 uninstall:
 ifeq ($(DESTDIR),)
+	module/dkms.sh remove
 	-[ ! -d /run/systemd/system ] || systemctl disable --now $(patsubst %.in,%,$(notdir $(wildcard tools/systemd/*.in))) 2>/dev/null
-	-[ ! -d /sys/module/ctxstat ] || modprobe -r ctxstat
-	-module/dkms.sh remove
+	-[ ! -d /run/systemd/system ] || [ ! -d /sys/module/ctxstat ] || rmmod ctxstat
+	rm -f $(TEXTFILE)
 endif
 	rm -rf $(DKMS_SOURCE)
 	rm -f $(DESTDIR)$(MODULESLOADDIR)/ctxstat.conf $(DESTDIR)$(MODPROBEDIR)/ctxstat.conf
 	rmdir $(DESTDIR)$(MODULESLOADDIR) $(DESTDIR)$(MODPROBEDIR) 2>/dev/null || :
 	$(MAKE) -C tools uninstall DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 ifeq ($(DESTDIR),)
-	-[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	[ ! -d /run/systemd/system ] || systemctl daemon-reload
 endif
 
-# Packages and their source, in build/deb. Whatever is in the tree goes in but for what
-# was built, which the packages' own clean target removes from the copy.
+# Packages and their source, in build/deb: of what git knows, or of all but build/. The
+# packages' own clean target removes what was built in the copy. Times and modes are
+# none of the checkout.
 deb:
 	@dpkg-checkbuilddeps || { echo 'make: what is missing, as root: apt-get build-dep ./' >&2; exit 1; }
 	rm -rf build/deb
 	mkdir -p build/deb/ctxstat-$(VERSION)
-	tar -c --exclude=./build --exclude=./.git . | tar -x -C build/deb/ctxstat-$(VERSION)
+	{ if [ -e .git ]; then git ls-files -z; else find . -path ./build -prune -o -type f -print0; fi; } | \
+		tar -c --null -T - --mtime="$$(dpkg-parsechangelog -S Date)" --mode=u+rw,go+r,go-w,a+X | \
+		(umask 022 && tar -x -p -C build/deb/ctxstat-$(VERSION))
 	cd build/deb/ctxstat-$(VERSION) && dpkg-buildpackage --no-sign
 	@ls build/deb/*.deb
 

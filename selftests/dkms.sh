@@ -15,7 +15,7 @@ top=$(realpath "$here/..")
 # shellcheck source=selftests/headers.sh
 . "$here/headers.sh"
 
-require dkms unshare openssl modinfo
+require dkms unshare openssl modinfo clang
 ((EUID == 0)) || skip_all "must be run as root"
 HOOK=/etc/kernel/postinst.d/dkms
 UNABLE=6.12.0-unable
@@ -112,14 +112,26 @@ signed() {
 		[ "$(modinfo -F signer "$(module "$this")")" = "a key of the test" ]
 }
 
+# Whatever compiler the tool is built with, the kernel's module is built with the kernel's.
 newer_version() {
 	sed -i "s/$version/$version+newer/" "$root/root/tree"/{dkms.conf,module/version.h} &&
-		in_root make -C /root/tree install && is_module "$this" "$version+newer" && is_module "$that" "$version+newer" &&
+		in_root make -C /root/tree install CC=clang && is_module "$this" "$version+newer" && is_module "$that" "$version+newer" &&
 		! in_root dkms status "ctxstat/$version" | grep . && [ "$(ls "$root/usr/src" | grep ctxstat)" = "ctxstat-$version+newer" ]
 }
 
+# The others get theirs.
+useless_headers() {
+	mkdir -p "$tmp/headers/useless" && echo '$(error of no use)' >"$tmp/headers/useless/Makefile" &&
+		installed_kernel 6.0.0-useless "$tmp/headers/useless" &&
+		! in_root make -C /root/tree install 2>"$tmp/told" && cat "$tmp/told" &&
+		grep 'ctxstat: not installed for 6.0.0-useless' "$tmp/told" && is_module "$this" "$version+newer" &&
+		is_module "$that" "$version+newer" && rm -rf "$root/lib/modules/6.0.0-useless"
+}
+
+# After su, and after somebody has tidied up /usr/src. Other modules must not suffer.
 nothing_left() {
-	in_root make -C /root/tree uninstall || return
+	rm -rf "$root/usr/src/ctxstat-$version+newer"
+	in_root env PATH=/usr/local/bin:/usr/bin:/bin make -C /root/tree uninstall && in_root dkms status || return
 	rm -rf "$root/root/key" "$root/root/certificate" "$root/lib/modules/$UNABLE"
 	files | diff "$tmp/before" -
 }
@@ -135,6 +147,11 @@ elsewhere() {
 		! find "$root/tmp/elsewhere" -type f | grep .
 }
 
+spaces() {
+	mkdir -p "$root/tmp/some folder" "$root/tmp/some" && : >"$root/tmp/some/file" &&
+		! in_root make -C /root/tree uninstall "DESTDIR=/tmp/some folder" && [ -e "$root/tmp/some/file" ]
+}
+
 this=$(release 6.12) && that=$(release 6.1) && headers_copy && headers_without NF_CONNTRACK ||
 	skip_all "no kernels"
 version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$top/dkms.conf")
@@ -147,7 +164,7 @@ fi
 copy_root >"$tmp/copy" 2>&1 || { cat "$tmp/copy"; skip_all "no overlay of this machine's root"; }
 cleanup_more() { umount -R "$root" "$tmp/space" 2>/dev/null; }
 
-plan 10
+plan 12
 check "make install" make_install
 check "dkms has it for 6.1" is_module "$that" "$version"
 check "dkms has it for 6.12" is_module "$this" "$version"
@@ -156,6 +173,8 @@ check "a kernel that it does not compile for is installed all the same" does_not
 check "dkms builds it when that is mended" mended
 check "dkms signs it" signed
 check "a newer version takes the place of the old one" newer_version
+check "a kernel with useless headers is no obstacle" useless_headers
 check "make uninstall leaves nothing" nothing_left
+check "a DESTDIR with spaces is refused" spaces
 check "DESTDIR and PREFIX" elsewhere
 finish

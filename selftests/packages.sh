@@ -12,7 +12,10 @@ top=$(realpath "$here/..")
 . "$here/install/machine.sh"
 
 require dpkg-buildpackage lintian dh_dkms
-PACKAGES=$top/build/packages
+# The VM sees the tree's folder only.
+mkdir -p "$top/build"
+PACKAGES=$(mktemp -d "$top/build/packages.XXXXXX") || exit 1
+cleanup_more() { rm -rf "$PACKAGES"; }
 
 # build NAME [VERSION]: in a folder of that name
 build() {
@@ -24,7 +27,11 @@ build() {
 	make -C "$tmp/$1" deb
 }
 
-built() { build one && build another; }
+# The other one is older, and was checked out by somebody who lets nobody read it.
+built() {
+	build one && mkdir "$tmp/another" && cp -r "$tmp/one/." "$tmp/another/" && chmod -R go= "$tmp/another" &&
+		find "$tmp/another" -exec touch -d 2026-01-01 {} + && (umask 077 && make -C "$tmp/another" deb)
+}
 
 # Source package and packages. buildinfo says when and where.
 reproducible() {
@@ -41,9 +48,8 @@ lintian_clean() {
 	! grep -v '^running with root' "$tmp/lintian"
 }
 
-# The VM sees the tree's folder only.
 newer() {
-	build newer "$version+newer" && rm -rf "$PACKAGES" && mkdir -p "$PACKAGES/newer" &&
+	build newer "$version+newer" && chmod 755 "$PACKAGES" && mkdir -p "$PACKAGES/newer" &&
 		cp "$tmp"/one/build/deb/*.deb "$PACKAGES/" && cp "$tmp"/newer/build/deb/*.deb "$PACKAGES/newer/"
 }
 

@@ -59,6 +59,10 @@ metrics() {
 exporter_serves() { (metrics) 2>&1 | tee "$tmp/metrics" | grep -q '^ctxstat_start_time_seconds [1-9]'; }
 exporter_runs() { wait_for 60 exporter_serves && systemctl is-active ctxstat-exporter.service; }
 exporter_enabled() { systemctl enable --now ctxstat-exporter.service && exporter_runs; }
+textfile_enabled() {
+	mkdir -p /var/lib/prometheus/node-exporter && systemctl enable --now ctxstat-textfile.timer &&
+		wait_for 60 [ -s /var/lib/prometheus/node-exporter/ctxstat.prom ]
+}
 exporter_off() { [ "$(systemctl is-enabled ctxstat-exporter.service)" = disabled ] &&
 	[ "$(systemctl is-active ctxstat-exporter.service)" = inactive ]; }
 
@@ -75,7 +79,7 @@ upgrade() {
 	get "$PACKAGES"/newer/ctxstat_*.deb "$PACKAGES"/newer/ctxstat-dkms_*.deb && loaded &&
 		dkms_has "$(uname -r)" "$newer" && ! dkms status "ctxstat/$version" | grep . && exporter_runs
 }
-newer_loads() { modprobe -r ctxstat && modprobe ctxstat && loaded "$newer" && exporter_runs; }
+newer_loads() { rmmod ctxstat && modprobe ctxstat && loaded "$newer" && exporter_runs; }
 
 files() {
 	find / -xdev \( -path "$top" -o -path /root/ctxstat -o -path /proc -o -path /sys -o -path /run/ctxstat-vm \
@@ -93,7 +97,7 @@ prefix=/usr
 [ "$how" = packages ] || prefix=/usr/local
 
 if [ "$boot" = first ]; then
-	plan 11
+	plan 12
 	check "nothing has failed at boot" nothing_failed
 	check "install: $how" "install_$how"
 	check "dkms has it for this kernel" dkms_has "$(uname -r)"
@@ -102,6 +106,7 @@ if [ "$boot" = first ]; then
 	check "manual, completion and rules are there" manual_there
 	check "the exporter does not run by itself" exporter_off
 	check "the exporter runs" exporter_enabled
+	check "the textfile is written" textfile_enabled
 	check "another kernel is installed" kernel_installed
 	check "dkms has it for that kernel" dkms_has "$other"
 	check "nothing has failed" nothing_failed
