@@ -3,7 +3,7 @@
 #
 # Fetch a Debian kernel and its headers for the test VM, without installing them.
 #
-# usage: kernel.sh 6.1|6.12
+# usage: kernel.sh 6.1|6.12 [amd64|arm64]
 #
 # Installing Debian's header packages can pull in the matching linux-image, which
 # the machine would then boot.  So the packages are downloaded and unpacked into a
@@ -11,9 +11,12 @@
 # apt knows is taken; a cached one is used again as long as it is that version, or
 # when apt cannot tell (no lists, no network).  No root needed.
 #
+# Of a kernel for another architecture the programs in scripts/, which are run when a
+# module is built, are amd64's; foreign.sh says how its packages are fetched.
+#
 # stdout, for eval:
 #   KERNEL_RELEASE   what uname -r says
-#   KERNEL_IMAGE     the bzImage
+#   KERNEL_IMAGE     what QEMU boots: the bzImage, or arm64's Image
 #   KERNEL_MODULES   the folder that holds lib/modules/$KERNEL_RELEASE
 #   KERNEL_DIR       for make -C $KERNEL_DIR M=$PWD modules
 #
@@ -29,30 +32,39 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 say() { echo "kernel.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-[[ $# -eq 1 && $1 =~ ^[0-9]+\.[0-9]+$ ]] || { say "usage: kernel.sh 6.1|6.12"; exit 2; }
-series=$1
+usage() { say "usage: kernel.sh 6.1|6.12 [amd64|arm64]"; exit 2; }
+
+[[ ${1:-} =~ ^[0-9]+\.[0-9]+$ && $# -le 2 ]] || usage
+series=$1 arch=${2:-amd64}
 
 # shellcheck source=selftests/vm/cache.sh
 . "$here/cache.sh"
-kernels=$cache/kernels
+# shellcheck source=selftests/vm/foreign.sh
+. "$here/foreign.sh"
+foreign='' apt=() kept=$cache
+if [[ $arch != amd64 ]]; then
+	foreign "$arch"
+	kept=$foreign
+fi
+kernels=$kept/kernels
 mkdir -p "$kernels"
 
 for tool in apt-cache apt-get dpkg-deb depmod flock; do
 	command -v $tool >/dev/null || die "$tool is missing: see packages.sh"
 done
-[[ $(dpkg --print-architecture) == amd64 ]] || die "only amd64 is supported"
+[[ $(dpkg --print-architecture) == amd64 ]] || die "this machine is not amd64: nothing else is supported"
 
 # The image package that the metapackage of this series points at.
 image_package()
 {
 	local meta
-	for meta in "linux-image-$series-amd64" linux-image-amd64; do
-		apt-cache depends --important "$meta" 2>/dev/null |
-			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*-amd64\)\$/\1/p" || :
+	for meta in "linux-image-$series-$arch" "linux-image-$arch"; do
+		apt-cache "${apt[@]}" depends --important "$meta" 2>/dev/null |
+			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*-$arch\)\$/\1/p" || :
 	done | head -n 1
 }
 
-version_of() { apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' || :; }
+version_of() { apt-cache "${apt[@]}" show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' || :; }
 
 print_result()
 {
@@ -69,7 +81,7 @@ use_cached_or_die()
 {
 	local newest
 	newest=$(find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*" | sort -V | tail -n 1)
-	[[ -n $newest ]] || die "$1, and the cache $cache holds no $series kernel"
+	[[ -n $newest ]] || die "$1, and the cache $kept holds no $series kernel"
 	say "$1: using the cached $(basename "$newest")"
 	print_result "$newest"
 	exit 0
@@ -79,7 +91,7 @@ exec {lock}>"$cache/kernel.lock"
 flock -n "$lock" || { say "waiting for another kernel.sh"; flock "$lock"; }
 
 # Asking apt takes longer than anything else here: once per state of its lists.
-answer=$cache/$series.answer
+answer=$kept/$series.answer
 if [[ -s $answer && $answer -nt /var/lib/apt/lists && $answer -nt /etc/apt/sources.list.d ]]; then
 	dest=$kernels/$(<"$answer")
 	if [[ -d $dest ]]; then
@@ -88,8 +100,9 @@ if [[ -s $answer && $answer -nt /var/lib/apt/lists && $answer -nt /etc/apt/sourc
 	fi
 fi
 
+[[ -z $foreign ]] || foreign_update
 image=$(image_package)
-if [[ -z $image && $EUID -eq 0 ]]; then
+if [[ -z $image && -z $foreign && $EUID -eq 0 ]]; then
 	say "apt knows no $series kernel: running apt-get update"
 	apt-get -q update {lock}>&- >&2 || say "apt-get update failed"
 	image=$(image_package)
@@ -117,14 +130,22 @@ trap 'exit 143' TERM
 chmod 755 "$new"
 mkdir "$new/root" "$new/debs"
 
-mapfile -t headers < <(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+mapfile -t headers < <(apt-cache "${apt[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts \
 	--no-breaks --no-replaces --no-enhances "linux-headers-$release" 2>/dev/null |
-	grep -E '^linux-(headers|kbuild)-' | sort -u)
+	sed -n -E 's/^(linux-headers-[^:]*).*/\1/p; s/^(linux-kbuild-[^:]*).*/\1:amd64/p' | sort -u)
 ((${#headers[@]} >= 3)) || use_cached_or_die "apt knows no headers for $release"
+
+if [[ -n $foreign ]]; then
+	# One from another security update would be for other headers.
+	for package in "${headers[@]}"; do
+		[[ $package != *:amd64 || $(version_of "$package") == "$version" ]] ||
+			use_cached_or_die "$package is not of version $version"
+	done
+fi
 
 say "fetching $image $version and its headers"
 # Root drops to a user that cannot write here, hence the sandbox option.
-(cd "$new/debs" && exec apt-get -q -o APT::Sandbox::User=root download "$image" "${headers[@]}" {lock}>&- >&2) ||
+(cd "$new/debs" && exec apt-get -q "${apt[@]}" -o APT::Sandbox::User=root download "$image" "${headers[@]}" {lock}>&- >&2) ||
 	use_cached_or_die "the download failed (if the mirror has moved on: apt-get update)"
 
 say "unpacking into $dest"
@@ -132,7 +153,7 @@ for deb in "$new"/debs/*.deb; do
 	# No VM has a sound or graphics card.  Without the headers' vmlinux modules get
 	# no BTF, which they do not need, and building them takes no pahole.
 	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new/root" --no-same-owner \
-		--exclude='./usr/share' --exclude='./usr/src/*/vmlinux' --exclude='./boot/System.map-*' \
+		--exclude='./usr/share' --exclude='./usr/lib/linux-image-*' --exclude='./usr/src/*/vmlinux' --exclude='./boot/System.map-*' \
 		--exclude='./lib/modules/*/kernel/sound' \
 		--exclude='./lib/modules/*/kernel/drivers/gpu' \
 		--exclude='./lib/modules/*/kernel/drivers/media' \
