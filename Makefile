@@ -3,6 +3,7 @@
 # "make help" lists the verbs. KERNEL=6.1 or KERNEL=6.12 stands for a Debian
 # kernel that is fetched into a cache and never installed; without it the module
 # is built for the running kernel, or for the one whose build folder is in KDIR.
+# With ARCH=arm64 that is Debian's kernel for arm64, and the module is cross-built.
 
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 KDIR    ?= /lib/modules/$(shell uname -r)/build
@@ -40,7 +41,7 @@ help:
 
 ifdef KERNEL
 module:
-	@selftests/vm/build.sh $(KERNEL)
+	@selftests/vm/build.sh $(KERNEL) $(if $(ARCH),ARCH=$(ARCH))
 else
 module:
 	@test -e $(KDIR)/Makefile || { \

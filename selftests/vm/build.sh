@@ -3,11 +3,12 @@
 #
 # Build the module for a Debian kernel of the test VM.
 #
-# usage: build.sh 6.1|6.12 [MAKE ARGUMENT...]
+# usage: build.sh 6.1|6.12 [ARCH=amd64|arm64] [MAKE ARGUMENT...]
 #
-# The module is left in build/SERIES/module/ctxstat.ko at the top of the tree. What
-# is built is a copy of the sources, so that builds for several kernels stand side by
-# side. More arguments go to the kernel's make: W=1, C=1.
+# The module is left in build/SERIES/module/ctxstat.ko at the top of the tree, and that
+# for arm64, cross-built, in build/SERIES-arm64/. What is built is a copy of the
+# sources, so that builds for several kernels stand side by side. More arguments go to
+# the kernel's make: W=1, C=1.
 #
 # Exit: 0 built, 1 not, 2 usage.
 
@@ -16,15 +17,28 @@ set -euo pipefail
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 top=$(realpath "$here/../..")
 
-if [[ ! ${1:-} =~ ^[0-9]+\.[0-9]+$ ]]; then
-	echo "usage: build.sh 6.1|6.12 [MAKE ARGUMENT...]" >&2
+usage()
+{
+	echo "usage: build.sh 6.1|6.12 [ARCH=amd64|arm64] [MAKE ARGUMENT...]" >&2
 	exit 2
-fi
+}
+
+[[ ${1:-} =~ ^[0-9]+\.[0-9]+$ ]] || usage
 series=$1
 shift
-build=$top/build/$series
+cross=() suffix='' arch=amd64
+case ${1:-} in
+ARCH=amd64) shift ;;
+ARCH=arm64)
+	cross=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-)
+	suffix=-arm64 arch=arm64
+	shift
+	;;
+ARCH=*) usage ;;
+esac
+build=$top/build/$series$suffix
 
-vars=$("$here/kernel.sh" "$series")
+vars=$("$here/kernel.sh" "$series" "$arch")
 eval "$vars"
 
 mkdir -p "$build/module"
@@ -39,7 +53,7 @@ cp -pu "$top/module/Kbuild" "$top"/module/*.[ch] "$build/module/"
 
 echo "build.sh: building the module for $KERNEL_RELEASE" >&2
 # No BTF for a module outside the kernel's tree: the headers lack vmlinux.
-make -C "$KERNEL_DIR" M="$build" "$@" modules >"$build/log" 2>&1 || {
+make -C "$KERNEL_DIR" M="$build" "${cross[@]}" "$@" modules >"$build/log" 2>&1 || {
 	cat "$build/log"
 	exit 1
 }
