@@ -49,8 +49,13 @@ module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 endif
 
+ifeq ($(ARCH),arm64)
+tools:
+	@selftests/vm/tools.sh $(ARCH)
+else
 tools:
 	$(MAKE) -C tools
+endif
 
 # With DESTDIR only the files are put in place: a package's maintainer scripts do the rest.
 install: tools

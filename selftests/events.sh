@@ -19,7 +19,7 @@
 . "$(dirname "$(realpath "$0")")/lib.sh"
 require python3
 
-TRAFFIC=$here/traffic
+TRAFFIC=${TRAFFIC:-$here/traffic}
 HASHSIZE=/sys/module/nf_conntrack/parameters/hashsize
 MAX=/proc/sys/net/netfilter/nf_conntrack_max
 TORN=$TOPOLOGY_PREFIX-torn

@@ -16,7 +16,7 @@
 #                           stop and continue what churns
 #   traffic_end             end it all
 
-TRAFFIC=$here/traffic
+TRAFFIC=${TRAFFIC:-$here/traffic}
 traffic_pids=() traffic_churning=()
 
 # Not through on(): the pid is that of the generator then. Nice, as the test itself
