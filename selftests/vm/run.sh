@@ -6,6 +6,8 @@
 # usage: run.sh [options] [--] COMMAND [ARG...]
 #
 #   --kernel 6.1|6.12    a Debian kernel, fetched by kernel.sh (6.12)
+#   --arch amd64|arm64   of the kernel and the VM (amd64). Without --root an arm64 VM sees the
+#                        root file system that root.sh makes
 #   --image FILE         another kernel instead, with
 #   --release R            what its uname -r says, and
 #   --modules-root DIR     the folder that holds its lib/modules/R (none: all built in)
@@ -60,7 +62,8 @@
 # A kernel of one's own needs,
 # built in or as modules: VIRTIO_PCI, VIRTIO_CONSOLE, NET_9P_VIRTIO, 9P_FS,
 # OVERLAY_FS, TMPFS (with XATTR), DEVTMPFS, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, ACPI;
-# for --disk VIRTIO_BLK and EXT4_FS.
+# for --disk VIRTIO_BLK and EXT4_FS; on arm64 also PCI_HOST_GENERIC, SERIAL_8250_PCI and
+# SERIAL_AMBA_PL011_CONSOLE.
 
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -73,15 +76,16 @@ usage() { sed -n '/^# usage:/,/^#$/{s/^# \?//p}' "${BASH_SOURCE[0]}" >&2; exit 1
 
 kernel=6.12 image='' modules_root='' release='' cpus=2 memory=2048 icount='' append=''
 timeout=900 slot=0 log='' ignore='' tty='' threads=multi env=()
-root=/ share='' disk='' init='' uefi=''
+root='' arch=amd64 share='' disk='' init='' uefi=''
 
 while (($#)); do
 	case $1 in
-	--kernel | --image | --modules-root | --release | --cpus | --memory | --append | \
+	--kernel | --arch | --image | --modules-root | --release | --cpus | --memory | --append | \
 		--timeout | --slot | --env | --log | --ignore | --root | --share | --disk | --uefi)
 		(($# >= 2)) || die "$1 needs a value"
 		;;&
 	--kernel) kernel=$2; shift 2 ;;
+	--arch) arch=$2; shift 2 ;;
 	--image) image=$2; shift 2 ;;
 	--modules-root) modules_root=$2; shift 2 ;;
 	--release) release=$2; shift 2 ;;
@@ -115,11 +119,31 @@ done
 for assignment in "${env[@]}"; do
 	[[ $assignment =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || die "--env $assignment: not NAME=VALUE"
 done
-for tool in qemu-system-x86_64 busybox cpio modprobe setpriv flock; do
+# The console and the port on which init and this script talk. virt has one serial port;
+# the other is a card.
+case $arch in
+amd64)
+	qemu_system=qemu-system-x86_64 machine=(-machine pc -cpu max) console=ttyS0 port=ttyS1
+	second_serial=(-serial chardev:control)
+	;;
+arm64)
+	qemu_system=qemu-system-aarch64 console=ttyAMA0 port=ttyS0
+	# Pointer authentication with a hash of QEMU's own: the standard's takes ages.
+	machine=(-machine virt -cpu "max,pauth-impdef=on")
+	second_serial=(-device "pci-serial,chardev=control")
+	[[ -z $uefi ]] || die "--uefi is for amd64"
+	;;
+*) die "--arch is amd64 or arm64" ;;
+esac
+for tool in "$qemu_system" busybox cpio modprobe setpriv flock; do
 	command -v $tool >/dev/null || die "$tool is missing: see $here/packages.sh"
 done
 [[ -z $tty || -t 0 ]] || die "--tty: stdin is no terminal"
 [[ -z $tty || -z $init ]] || die "--tty and --init do not go together"
+if [[ -z $root ]]; then
+	root=/
+	[[ $arch == amd64 ]] || root=$("$here/root.sh" "$arch") || die "no root file system of $arch"
+fi
 for folder in "$root" ${share:+"$share"}; do
 	[[ -d $folder ]] || die "no folder $folder"
 done
@@ -135,7 +159,7 @@ if [[ -n $image ]]; then
 else
 	[[ -z $modules_root$release ]] || die "--modules-root and --release go with --image"
 	# The values are quoted by the other script.
-	settings=$("$here/kernel.sh" "$kernel") || die "no $kernel kernel"
+	settings=$("$here/kernel.sh" "$kernel" "$arch") || die "no $kernel kernel"
 	eval "$settings"
 	image=$KERNEL_IMAGE release=$KERNEL_RELEASE modules_root=$KERNEL_MODULES
 fi
@@ -185,7 +209,9 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctxstat-vm.XXXXXX")
 
 initrd=$tmp/initrd
 mkdir -p "$initrd"/{bin,dev,proc,sys,modules,lower,rw,root,ctxstat}
-install -m 755 "$(command -v busybox)" "$initrd/bin/busybox"
+busybox=$(command -v busybox)
+[[ $arch == amd64 ]] || busybox=$root/bin/busybox
+install -m 755 "$busybox" "$initrd/bin/busybox" || die "no $busybox"
 # Debian's busybox-static has no libraries; its busybox has.
 { ldd "$initrd/bin/busybox" 2>/dev/null || :; } | grep -o '/[^ ]*' | while read -r library; do
 	[[ -e $library ]] && install -D "$library" "$initrd$library"
@@ -221,7 +247,7 @@ END
 
 {
 	printf '%s=%q\n' MODULES "$modules_root" RELEASE "$release" TTY "$tty" OWN_ROOT "${root#/}$disk" \
-		DISK "$disk" SHARE "$share" INIT "$init"
+		DISK "$disk" SHARE "$share" INIT "$init" CONSOLE "$console" PORT "$port"
 	printf 'set --'
 	printf ' %q' "TERM=${TERM:-dumb}" "${env[@]}"
 	echo
@@ -229,16 +255,16 @@ END
 
 cat >"$initrd/init" <<'END'
 #!/bin/busybox sh
-# Before the root file system: whatever fails here is told on ttyS1.
+# Before the root file system: whatever fails here is told on the second serial port.
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t devtmpfs dev /dev
-exec 5>/dev/ttyS1
+. /ctxstat/settings
+exec 5>"/dev/$PORT"
 fail() { echo "fail $*" >&5; poweroff -f; }
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-. /ctxstat/settings
 for module in /modules/*; do
 	[ -e "$module" ] || continue
 	insmod "$module" || fail "cannot load $module"
@@ -299,7 +325,7 @@ if [ -n "$INIT" ]; then
 	Type=oneshot
 	TimeoutStartSec=infinity
 	StandardOutput=tty
-	TTYPath=/dev/ttyS0
+	TTYPath=/dev/$CONSOLE
 	ExecStart=/run/ctxstat-vm/busybox sh /run/ctxstat-vm/start
 	UNIT
 fi
@@ -335,7 +361,7 @@ if [ -z "$INIT" ]; then
 	echo "127.0.0.1 localhost ctxstat-vm" >/etc/hosts
 	$box ip link set lo up
 else
-	exec 5>/dev/ttyS1
+	exec 5>"/dev/$PORT"
 fi
 
 for port in /sys/class/virtio-ports/*; do
@@ -393,7 +419,7 @@ rm -rf "$initrd"
 
 # A slow machine is no stall: the watchdogs are told to wait longer, and the boot
 # does not panic because a timer's first ticks came late (no_timer_check).
-parameters="console=ttyS0 panic=-1 oops=panic panic_on_warn=1 nokaslr no_timer_check watchdog_thresh=60"
+parameters="console=$console panic=-1 oops=panic panic_on_warn=1 nokaslr no_timer_check watchdog_thresh=60"
 parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7 $append"
 
 [[ -z $init ]] || parameters+=" systemd.unit=ctxstat-vm.target systemd.hostname=ctxstat-vm"
@@ -402,10 +428,10 @@ parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7 $append"
 escaped=${tmp//,/,,}
 arguments=(
 	-nodefaults -no-user-config -display none -no-reboot
-	-machine pc -cpu max -m "$memory" -rtc base=utc
+	"${machine[@]}" -m "$memory" -rtc base=utc
 	-kernel "$image" -initrd "$tmp/initrd.cpio" -append "$parameters"
 	-chardev "file,id=log,path=$escaped/kernel.log" -serial chardev:log
-	-chardev "file,id=control,path=$escaped/control" -serial chardev:control
+	-chardev "file,id=control,path=$escaped/control" "${second_serial[@]}"
 	-device virtio-serial-pci
 )
 # export TAG FOLDER: over 9p
@@ -437,10 +463,10 @@ fi
 # All that is started dies with this script, even if that is killed.  QEMU holds
 # the lock as well.
 if [[ -n $tty ]]; then
-	setpriv --pdeathsig KILL qemu-system-x86_64 "${arguments[@]}" <&0 2>"$tmp/qemu" &
+	setpriv --pdeathsig KILL "$qemu_system" "${arguments[@]}" <&0 2>"$tmp/qemu" &
 	qemu=$!
 else
-	setpriv --pdeathsig KILL qemu-system-x86_64 "${arguments[@]}" </dev/null >"$tmp/qemu" 2>&1 &
+	setpriv --pdeathsig KILL "$qemu_system" "${arguments[@]}" </dev/null >"$tmp/qemu" 2>&1 &
 	qemu=$!
 	setpriv --pdeathsig KILL tail -q -c +1 -s 0.1 -f --pid="$qemu" "$tmp/out" {lock}>&- 2>/dev/null &
 	follow=$!
