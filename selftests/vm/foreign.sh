@@ -45,7 +45,8 @@ foreign_update()
 	flock "$lists"
 	if [[ ! $foreign/apt/updated -nt /var/lib/apt/lists ]]; then
 		say "running apt-get update for ${foreign##*/}, in $foreign/apt"
-		if apt-get -q "${apt[@]}" update {lists}>&- >&2; then
+		# Otherwise it is content with having tried.
+		if apt-get -q "${apt[@]}" -o APT::Update::Error-Mode=any update {lists}>&- >&2; then
 			: >"$foreign/apt/updated"
 		else
 			say "apt-get update failed"
