@@ -36,7 +36,8 @@ help:
 	@echo 'make tools         the tool only'
 	@echo 'make clean         remove what was built'
 	@echo
-	@echo 'demo, check and bench take KERNEL=6.1|6.12; install takes DESTDIR= and PREFIX=;'
+	@echo 'demo, check and bench take KERNEL=6.1|6.12; with ARCH=arm64 module (that of a VM) and'
+	@echo 'tools are cross-built, and check runs there; install takes DESTDIR= and PREFIX=;'
 	@echo 'V=1 shows the commands, W=1 and C=1 are for the kernel build.'
 
 ifdef KERNEL

@@ -6,8 +6,9 @@
  *
  * The callbacks run in the context of the traced function: softirq or task,
  * preemptible or not. Another tracer on the same function makes the core call
- * them with preemption off. So they take no lock; and the one thing that they
- * allocate, the leaf of a port not seen before, they can do without, see ports.c.
+ * them with preemption off; on arm64 before 6.3, which has one trampoline for all,
+ * it always does. So they take no lock; and the one thing that they allocate, the
+ * leaf of a port not seen before, they can do without, see ports.c.
  *
  * The event notifier of conntrack is not used: it has one slot in a
  * namespace, which belongs to ctnetlink.
