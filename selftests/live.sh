@@ -180,12 +180,17 @@ watch_reload() {
 		END { exit bad || !gap || !most || after < 2 }'
 }
 
+case $(uname -m) in
+aarch64) nanosleep=115 ;;
+*) nanosleep=230 ;;
+esac
+
 # Loaded anew between the two readings of one screen: nothing is known of the time between
 screen_reload() {
 	ip netns exec "$GATEWAY" "$tmp/ctxstat" --interval=8 >"$tmp/out" 2>&1 &
 	watch=$!
-	# The first reading is over when the process sleeps in clock_nanosleep(), which is 230.
-	wait_for 20 grep -q '^230 ' "/proc/$watch/syscall" && module_unload && module_load || return
+	# The first reading is over when the process sleeps in clock_nanosleep().
+	wait_for 20 grep -q "^$nanosleep " "/proc/$watch/syscall" && module_unload && module_load || return
 	wait "$watch" || return
 	watch=
 	cat "$tmp/out"
