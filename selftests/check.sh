@@ -3,12 +3,15 @@
 #
 # Run all tests: those of the sources and the tool here, all others in virtual
 # machines, one each, on every kernel; those that boot machines of their own once. The
-# kernels' tests run beside each other if there is a CPU for each.
+# kernels' tests run beside each other if there is a CPU for each. On arm64, which is cross-built
+# and emulated, those of the tests are run that say most about it.
 #
 # usage: check.sh [TEST...]     only these, such as states.sh
 #
 # Environment:
 #   KERNEL=6.1|6.12      on this kernel only
+#   ARCH=amd64|arm64|all on this one only, or on both; on arm64 all tests that can run
+#                        there. Tests that are named are run on amd64 without it
 #   LOGS=FOLDER          keep output and kernel logs (build/logs)
 #   VM_OPTIONS=OPTIONS   of vm/run.sh (--one-thread, as all tests load the module,
 #                        which patches code: run.sh says why)
@@ -28,6 +31,17 @@ logs=${LOGS:-$top/build/logs}
 vm_options=${VM_OPTIONS---one-thread}
 only=("$@")
 
+amd64=1 arm64=''
+case ${ARCH:-} in
+"") ((${#only[@]})) || arm64=TEST_PROGS_ARM64_FEW ;;
+amd64) ;;
+arm64) amd64='' arm64=TEST_PROGS_ARM64 ;;
+all) arm64=TEST_PROGS_ARM64 ;;
+*) echo "check.sh: ARCH is amd64, arm64 or all" >&2; exit 2 ;;
+esac
+# What is built here is told its architecture; "make check ARCH=arm64" is in MAKEFLAGS, too.
+unset ARCH MAKEFLAGS MAKEOVERRIDES
+
 say() { echo "== $*"; }
 
 # list NAME: a list of the tests' Makefile, or of it what was asked for
@@ -40,9 +54,14 @@ list() {
 	done
 }
 
+lists() {
+	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM; list TEST_PROGS_BOOT; }
+	[ -z "$arm64" ] || list "$arm64"
+}
+
 for test in "${only[@]}"; do
-	[ -n "$(only=("$test"); list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM; list TEST_PROGS_BOOT)" ] || {
-		echo "check.sh: no test is called $test" >&2
+	[ -n "$(only=("$test"); lists)" ] || {
+		echo "check.sh: no test is called $test${arm64:+, or it does not run on arm64}" >&2
 		exit 2
 	}
 done
@@ -66,13 +85,15 @@ run() {
 	say "$name: $ok passed, $bad failed, $((SECONDS - start)) s"
 }
 
-# vm KERNEL SLOT TEST: a test in a virtual machine of its own
+# vm NAME KERNEL SLOT TEST [OPTION...]: a test in a virtual machine of its own, with the
+# module that was built in build/NAME
 vm() {
-	local kernel=$1 slot=$2 test=$3
+	local name=$1 kernel=$2 slot=$3 test=$4
+	shift 4
 	# shellcheck disable=SC2086
-	run "$kernel-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" $vm_options --timeout 1200 \
-		--log "$logs/$kernel-$test.kernel" --env CTXSTAT_CACHE="$CTXSTAT_CACHE" \
-		--env CTXSTAT_KO="$top/build/$kernel/module/ctxstat.ko" -- "$here/$test"
+	run "$name-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" $vm_options --timeout 1200 \
+		--log "$logs/$name-$test.kernel" --env CTXSTAT_CACHE="$CTXSTAT_CACHE" \
+		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" -- "$here/$test"
 }
 
 # boots KERNEL SLOT: each Nth of the tests that boot machines of their own, of N kernels
@@ -88,10 +109,19 @@ boots() {
 # queue KERNEL SLOT: all tests on this kernel, one after the other
 queue() {
 	local test
-	boots "$1" "$2"
-	for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
-		vm "$1" "$2" "$test"
-	done
+	if [ -n "$amd64" ]; then
+		boots "$1" "$2"
+		for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
+			vm "$1" "$1" "$2" "$test"
+		done
+	fi
+	if [ -n "$arm64" ]; then
+		for test in $(list "$arm64"); do
+			vm "$1-arm64" "$1" "$2" "$test" --arch arm64 --share "$top" \
+				--env CTXSTAT="$top/build/arm64/tools/ctxstat" \
+				--env TRAFFIC="$top/build/arm64/selftests/traffic"
+		done
+	fi
 }
 
 queues=()
@@ -110,7 +140,8 @@ trap 'stop 143' TERM
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
 	sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
-	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool || exit 2
+	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
+	${arm64:+qemu-system-arm gcc-aarch64-linux-gnu} || exit 2
 # These are not installed: they would start services.
 fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter) || exit 2
 CTXSTAT_CACHE=${fetched%%/packages/*}
@@ -120,11 +151,13 @@ mkdir -p "$logs"
 : >"$logs/results"
 say "build"
 make -s tools && make -s -C "$here" all || exit 2
+[ -z "$arm64" ] || make -s tools ARCH=arm64 || exit 2
 for kernel in "${kernels[@]}"; do
-	make -s module KERNEL="$kernel" || exit 2
+	[ -z "$amd64" ] || make -s module KERNEL="$kernel" || exit 2
+	[ -z "$arm64" ] || make -s module KERNEL="$kernel" ARCH=arm64 || exit 2
 done
 
-for test in $(list TEST_PROGS_HOST); do
+[ -z "$amd64" ] || for test in $(list TEST_PROGS_HOST); do
 	run "$test" "$here/$test"
 done
 
