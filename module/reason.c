@@ -6,9 +6,10 @@
  * arguments tell who asked through ctnetlink, the entry tells whether it has
  * expired. What is neither is known by its caller: conntrack itself, when the
  * table is full, and the trackers, which delete an entry that was refused or that
- * a new connection takes the place of. The functions' names are looked up once for
- * each place they are called from; a name that is not known here is no reason
- * to guess.
+ * a new connection takes the place of. Some call nf_ct_kill_acct(), which calls
+ * nf_ct_delete(): then it is the former's caller that matters. The functions' names
+ * are looked up once for each place they are called from; a name that is not known
+ * here is no reason to guess.
  */
 #include <linux/hash.h>
 #include <linux/kallsyms.h>
@@ -34,13 +35,11 @@ enum caller {
 	CALLER_EVICTS,
 	CALLER_TCP,
 	CALLER_DCCP,
-	CALLER_ACCT,
 };
 
 /*
  * Of functions that may be inlined into each other all are named, unless the
- * outer one deletes for another reason as well. The trackers refuse by way of
- * nf_ct_kill_acct(), which may jump to nf_ct_delete() and then is not the caller.
+ * outer one deletes for another reason as well.
  */
 static const struct {
 	const char *name;
@@ -53,7 +52,6 @@ static const struct {
 	{ "gc_worker",			CALLER_EVICTS },
 	{ "nf_conntrack_tcp_packet",	CALLER_TCP },
 	{ "nf_conntrack_dccp_packet",	CALLER_DCCP },
-	{ "nf_ct_kill_acct",		CALLER_ACCT },
 };
 
 /*
@@ -154,8 +152,9 @@ static enum ctxstat_reason of_tcp(const struct nf_conn *ct,
 
 /**
  * ctxstat_reason_of() - why an entry is being deleted, not through netlink
- * @ct: an entry that nf_ct_delete() was called for, and that is not dying yet
- * @caller: the address that it returns to
+ * @ct: an entry that nf_ct_delete() or nf_ct_kill_acct() was called for, and that
+ *	is not dying yet
+ * @caller: the address that this function returns to
  *
  * Context: any in which conntrack runs; takes no lock.
  */
@@ -172,10 +171,6 @@ enum ctxstat_reason notrace ctxstat_reason_of(const struct nf_conn *ct,
 		return of_tcp(ct, CTXSTAT_END_OTHER);
 	case CALLER_DCCP:
 		return CTXSTAT_END_RESET;
-	case CALLER_ACCT:
-		/* tcp's tracker, before the reply is noted; or NAT, whatever it is */
-		return test_bit(IPS_SEEN_REPLY_BIT, &ct->status) ?
-		       CTXSTAT_END_OTHER : of_tcp(ct, CTXSTAT_END_OTHER);
 	default:
 		return CTXSTAT_END_OTHER;
 	}

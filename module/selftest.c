@@ -92,6 +92,7 @@ int ctxstat_selftest(void)
 	nf_conntrack_eventmask_report(0, ct, 0, 0);
 	/* Nothing is deleted twice. */
 	set_bit(IPS_DYING_BIT, &ct->status);
+	nf_ct_kill_acct(ct, IP_CT_ESTABLISHED_REPLY, skb);
 	nf_ct_delete(ct, 0, 0);
 	kfree_skb(skb);
 

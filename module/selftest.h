@@ -10,7 +10,8 @@ struct nf_conn;
 #define CTXSTAT_SELFTEST_CONFIRM	BIT(1)
 #define CTXSTAT_SELFTEST_REPORT		BIT(2)
 #define CTXSTAT_SELFTEST_DELETE		BIT(3)
-#define CTXSTAT_SELFTEST_ALL		(BIT(4) - 1)
+#define CTXSTAT_SELFTEST_KILL		BIT(4)
+#define CTXSTAT_SELFTEST_ALL		(BIT(5) - 1)
 
 int ctxstat_selftest(void);
 void ctxstat_selftest_seen(const struct nf_conn *ct, unsigned int what);

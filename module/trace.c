@@ -89,6 +89,25 @@ static void notrace trace_delete(unsigned long ip, unsigned long parent_ip,
 				 ctxstat_reason_of(ct, parent_ip));
 }
 
+/*
+ * A tracker or NAT is about to delete a packet's entry, by way of nf_ct_delete().
+ * Which of them, only the return address from here tells for sure: that from
+ * nf_ct_delete() tells it where the compiler made a jump of the call in between, and
+ * does not where every function keeps its frame, as on arm64.
+ */
+static void notrace trace_kill(unsigned long ip, unsigned long parent_ip,
+			       struct ftrace_ops *ops,
+			       struct ftrace_regs *fregs)
+{
+	struct nf_conn *ct = ctxstat_ftrace_arg(fregs, 0);
+
+	if (unlikely(READ_ONCE(ct->status) & IPS_DYING)) {
+		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_KILL);
+		return;
+	}
+	ctxstat_entry_delete(ct, ctxstat_reason_of(ct, parent_ip));
+}
+
 /* An entry goes back to its slab cache: the only way there, once per entry. */
 static void notrace trace_free(unsigned long ip, unsigned long parent_ip,
 			       struct ftrace_ops *ops,
@@ -132,6 +151,8 @@ TRACES(nf_conntrack_hash_check_insert, int (struct nf_conn *ct));
 TRACES(nf_conntrack_eventmask_report, int (unsigned int eventmask,
 					   struct nf_conn *ct, u32 portid,
 					   int report));
+TRACES(nf_ct_kill_acct, bool (struct nf_conn *ct, enum ip_conntrack_info ctinfo,
+			      const struct sk_buff *skb));
 TRACES(nf_ct_delete, bool (struct nf_conn *ct, u32 portid, int report));
 
 /* The end comes first: nothing may be counted whose end would not be seen. */
@@ -140,6 +161,7 @@ static struct trace_point trace_points[] = {
 	TRACE_POINT(__nf_conntrack_confirm, trace_confirm),
 	TRACE_POINT(nf_conntrack_hash_check_insert, trace_insert),
 	TRACE_POINT(nf_conntrack_eventmask_report, trace_report),
+	TRACE_POINT(nf_ct_kill_acct, trace_kill),
 	TRACE_POINT(nf_ct_delete, trace_delete),
 };
 
