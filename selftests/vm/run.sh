@@ -488,7 +488,7 @@ follow=''
 # --- The verdict.
 
 # The first words of a report of each kind; 'Spectre V2 : WARNING' is a boot line.
-complaints='BUG:|WARNING:|Oops|Call Trace|kernel BUG|Kernel panic|general protection'
+complaints='BUG:|WARNING:|Oops|Internal error:|Call [Tt]race|kernel BUG|Kernel panic|general protection'
 complaints+='|[Pp]ossible (recursive|circular|irq)|suspicious RCU|inconsistent lock state'
 complaints+='|unreferenced object|new suspected memory leak|INFO: task .* blocked'
 complaints+='|rcu.*(detected.*stall|kthread starved)|INFO: trying to register'
