@@ -38,7 +38,7 @@ help:
 	@echo
 	@echo 'demo, check and bench take KERNEL=6.1|6.12; with ARCH=arm64 module (that of a VM) and'
 	@echo 'tools are cross-built, and check runs there; install takes DESTDIR= and PREFIX=;'
-	@echo 'V=1 shows the commands, W=1 and C=1 are for the kernel build.'
+	@echo 'check ALL=1 leaves no test out; V=1 shows the commands, W=1 and C=1 are for the kernel build.'
 
 ifdef KERNEL
 module:

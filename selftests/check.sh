@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run all tests: those of the sources and the tool here, all others in virtual
-# machines, one each, on every kernel; those that boot machines of their own once. The
-# kernels' tests run beside each other if there is a CPU for each. On arm64, which is cross-built
-# and emulated, those of the tests are run that say most about it.
+# Run the tests: those of the sources and the tool here, all others in virtual machines, one
+# each, on every kernel; those that boot machines of their own once. Two run beside each
+# other, if there are two CPUs. What takes long and finds little is left out: install.sh, as
+# packages.sh boots the same and dkms.sh does make install; and on arm64, which is
+# cross-built and emulated, all but the tests that say most about it.
 #
 # usage: check.sh [TEST...]     only these, such as states.sh
 #
 # Environment:
+#   ALL=1                all tests, on both kernels and both architectures
 #   KERNEL=6.1|6.12      on this kernel only
-#   ARCH=amd64|arm64|all on this one only, or on both; on arm64 all tests that can run
-#                        there. Tests that are named are run on amd64 without it
+#   ARCH=amd64|arm64     on this one only; on arm64 all tests that can run there
 #   LOGS=FOLDER          keep output and kernel logs (build/logs)
 #   VM_OPTIONS=OPTIONS   of vm/run.sh (--one-thread, as all tests load the module,
 #                        which patches code: run.sh says why)
@@ -31,14 +32,16 @@ logs=${LOGS:-$top/build/logs}
 vm_options=${VM_OPTIONS---one-thread}
 only=("$@")
 
-amd64=1 arm64=''
+all=${ALL:-} amd64=1 arm64=''
 case ${ARCH:-} in
 "") ((${#only[@]})) || arm64=TEST_PROGS_ARM64_FEW ;;
 amd64) ;;
 arm64) amd64='' arm64=TEST_PROGS_ARM64 ;;
-all) arm64=TEST_PROGS_ARM64 ;;
-*) echo "check.sh: ARCH is amd64, arm64 or all" >&2; exit 2 ;;
+*) echo "check.sh: ARCH is amd64 or arm64" >&2; exit 2 ;;
 esac
+[ -z "$all" ] || [ -z "$arm64" ] || arm64=TEST_PROGS_ARM64
+# Whoever names a test wants it.
+((${#only[@]} == 0)) || all=1
 # What is built here is told its architecture; "make check ARCH=arm64" is in MAKEFLAGS, too.
 unset ARCH MAKEFLAGS MAKEOVERRIDES
 
@@ -55,7 +58,7 @@ list() {
 }
 
 lists() {
-	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM; list TEST_PROGS_BOOT; }
+	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; }
 	[ -z "$arm64" ] || list "$arm64"
 }
 
@@ -96,39 +99,62 @@ vm() {
 		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" -- "$here/$test"
 }
 
-# boots KERNEL SLOT: each Nth of the tests that boot machines of their own, of N kernels
-boots() {
-	local kernel=$1 slot=$2 test number=0
-	for test in $(list TEST_PROGS_BOOT); do
-		((number++ % ${#kernels[@]} == slot)) || continue
-		run "$kernel-$test" env KERNEL="$kernel" SLOT="$slot" VM_OPTIONS="$vm_options" \
-			KERNEL_LOG="$logs/$kernel-$test.kernel" "$here/$test"
+# jobs: "KERNEL KIND TEST" of all tests that boot, one a line. Those that boot machines of
+# their own, which take longest, come first; the few for arm64 take turns with the kernels.
+jobs() {
+	local test kernel number=0
+	if [ -n "$amd64" ]; then
+		for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
+			echo "${kernels[-1]} boot $test"
+		done
+		for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
+			printf "%s amd64 $test\n" "${kernels[@]}"
+		done
+	fi
+	for test in ${arm64:+$(list "$arm64")}; do
+		if [ "$arm64" = TEST_PROGS_ARM64 ]; then
+			printf "%s arm64 $test\n" "${kernels[@]}"
+		else
+			kernel=${kernels[number++ % ${#kernels[@]}]}
+			echo "$kernel arm64 $test"
+		fi
 	done
 }
 
-# queue KERNEL SLOT: all tests on this kernel, one after the other
-queue() {
-	local test
-	if [ -n "$amd64" ]; then
-		boots "$1" "$2"
-		for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
-			vm "$1" "$1" "$2" "$test"
-		done
-	fi
-	if [ -n "$arm64" ]; then
-		for test in $(list "$arm64"); do
-			vm "$1-arm64" "$1" "$2" "$test" --arch arm64 --share "$top" \
-				--env CTXSTAT="$top/build/arm64/tools/ctxstat" \
-				--env TRAFFIC="$top/build/arm64/selftests/traffic"
-		done
-	fi
+next_job() {
+	(
+		flock 9
+		sed -n 1p "$logs/jobs"
+		sed -i 1d "$logs/jobs"
+	) 9>"$logs/jobs.lock"
 }
 
-queues=()
+# worker SLOT: take one job after the other
+worker() {
+	local slot=$1 kernel kind test
+	while read -r kernel kind test < <(next_job); do
+		case $kind in
+		boot)
+			run "$kernel-$test" env KERNEL="$kernel" SLOT="$slot" VM_OPTIONS="$vm_options" \
+				KERNEL_LOG="$logs/$kernel-$test.kernel" "$here/$test"
+			;;
+		amd64)
+			vm "$kernel" "$kernel" "$slot" "$test"
+			;;
+		arm64)
+			vm "$kernel-arm64" "$kernel" "$slot" "$test" --arch arm64 --share "$top" \
+				--env CTXSTAT="$top/build/arm64/tools/ctxstat" \
+				--env TRAFFIC="$top/build/arm64/selftests/traffic"
+			;;
+		esac 2>&1 </dev/null | sed -u "s/^/$kernel: /"
+	done
+}
+
+groups=()
 # stop STATUS: nothing is left running
 stop() {
 	local group
-	for group in "${queues[@]}"; do
+	for group in "${groups[@]}"; do
 		kill -TERM -- "-$group" 2>/dev/null
 	done
 	wait
@@ -161,15 +187,17 @@ done
 	run "$test" "$here/$test"
 done
 
-# A VM whose CPUs take turns keeps one CPU busy. In groups of their own, so that
-# stop reaches all that they have started.
+# A VM whose CPUs take turns keeps one CPU busy, so two run beside each other. In groups of
+# their own, so that stop reaches all that they have started.
+workers=1
+if [[ $vm_options == *--one-thread* ]] && (($(nproc) > 1)); then
+	workers=2
+fi
+jobs >"$logs/jobs"
 set -m
-for kernel in "${kernels[@]}"; do
-	(queue "$kernel" "${#queues[@]}" 2>&1 | sed -u "s/^/$kernel: /") </dev/null &
-	queues+=($!)
-	if [[ $vm_options != *--one-thread* ]] || (($(nproc) < ${#kernels[@]})); then
-		wait
-	fi
+for ((slot = 0; slot < workers; slot++)); do
+	worker $slot </dev/null &
+	groups+=($!)
 done
 set +m
 wait
