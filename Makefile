@@ -95,7 +95,7 @@ endif
 deb:
 	@dpkg-checkbuilddeps || { echo 'make: what is missing, as root: apt-get build-dep ./' >&2; exit 1; }
 	rm -rf build/deb
-	mkdir -p build/deb/ctxstat-$(VERSION)
+	install -d -m 755 build/deb/ctxstat-$(VERSION)
 	{ if [ -e .git ]; then git ls-files -z; else find . -path ./build -prune -o -type f -print0; fi; } | \
 		tar -c --null -T - --mtime="$$(dpkg-parsechangelog -S Date)" --mode=u+rw,go+r,go-w,a+X | \
 		(umask 022 && tar -x -p -C build/deb/ctxstat-$(VERSION))
