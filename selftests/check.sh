@@ -167,7 +167,7 @@ say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
 	sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
-	${arm64:+qemu-system-arm gcc-aarch64-linux-gnu} || exit 2
+	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} || exit 2
 # These are not installed: they would start services.
 fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter) || exit 2
 CTXSTAT_CACHE=${fetched%%/packages/*}
