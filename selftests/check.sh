@@ -3,9 +3,9 @@
 #
 # Run the tests: those of the sources and the tool here, all others in virtual machines, one
 # each, on every kernel; those that boot machines of their own once. Two run beside each
-# other, if there are two CPUs. What takes long and finds little is left out: install.sh, as
-# packages.sh boots the same and dkms.sh does make install; and on arm64, which is
-# cross-built and emulated, all but the tests that say most about it.
+# other, if there are two CPUs. What takes long and finds little is left out: packages.sh and
+# install.sh, as dkms.sh does the most of what they do on machines that boot; and on arm64,
+# which is cross-built and emulated, all but the tests that say most about it.
 #
 # usage: check.sh [TEST...]     only these, such as states.sh
 #
