@@ -39,6 +39,7 @@ copy_root() {
 	for folder in /proc /dev "$tmp/headers" "$(dirname "$(dirname "$(dirname "$KERNEL_MODULES")")")"; do
 		mkdir -p "$root$folder" && mount --rbind "$folder" "$root$folder" || return
 	done
+	mount -o remount,bind,ro "$root$tmp/headers" && mount -o remount,bind,ro "$root$folder" || return
 	# Whatever this machine has itself is none of our business.
 	rm -rf "$root"/lib/modules "$root"/var/lib/dkms/* "$root"/usr/src/ctxstat-* "$root"/etc/dkms/framework.conf.d
 	mkdir -p "$root/lib/modules" "$root/root/tree"
@@ -161,8 +162,13 @@ if [ "${1:-}" != inside ]; then
 	unshare --mount --propagation private "${BASH_SOURCE[0]}" inside
 	exit
 fi
+# Before anything is mounted, and lazily: what is busy must not be there any more when $tmp is
+# removed.
+cleanup_more() {
+	umount -R -l "$tmp/root" 2>/dev/null
+	umount -l "$tmp/space" 2>/dev/null
+}
 copy_root >"$tmp/copy" 2>&1 || { cat "$tmp/copy"; skip_all "no overlay of this machine's root"; }
-cleanup_more() { umount -R "$root" "$tmp/space" 2>/dev/null; }
 
 plan 12
 check "make install" make_install

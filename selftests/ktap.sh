@@ -68,7 +68,8 @@ cleanup_more() { :; }
 cleanup() {
 	local status=$?
 	cleanup_more
-	rm -rf "$tmp"
+	# What a test has mounted there is not its own.
+	rm -rf --one-file-system "$tmp"
 	exit "$status"
 }
 trap cleanup EXIT
