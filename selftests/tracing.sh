@@ -26,6 +26,7 @@ require_module
 cleanup_more() {
 	traffic_end
 	tracer nop
+	echo >$TRACEFS/set_ftrace_filter
 	probes_remove
 	sysctl -qw kernel.ftrace_enabled=1
 	module_restore
@@ -44,21 +45,28 @@ exact_after_traffic() {
 	local status=0
 
 	traffic_flows 50 || return
+	[ -n "$hidden" ] || wait_for 60 replaced || { echo "no connection has made room for another"; return 1; }
 	traffic_pause
-	exact "$GATEWAY" && audit_clean "$GATEWAY" && reasons_known || status=1
+	exact "$GATEWAY" && audit_clean "$GATEWAY" && { [ -n "$hidden" ] || reasons_known; } || status=1
 	traffic_go
 	return $status
 }
 
 # The traffic's TCP connections make room for others from the same port: who calls
 # nf_ct_delete() then is told by the address that it returns to, which tracers change.
-reasons_known() {
+replaced() {
 	on "$GATEWAY" awk '
-		$2 == "tcp" { print }
-		$2 == "tcp" && $4 == "other" { bad = 1 }
 		$2 == "tcp" && $4 ~ /^(closed|reset)$/ { n += $5 }
-		END { exit bad || !n }' $PROC/ends
+		END { exit !n }' $PROC/ends
 }
+
+reasons_known() {
+	on "$GATEWAY" awk '$2 == "tcp" { print } $2 == "tcp" && $4 == "other" { bad = 1 } END { exit bad }' $PROC/ends &&
+		replaced
+}
+
+# On arm64 a probe at the return has changed that address before ctxstat sees it.
+hidden=
 
 reload() { module_unload && module_load; }
 
@@ -124,6 +132,13 @@ all_probes_hit() {
 
 plan 35
 
+# An emulated arm64 takes minutes to patch all functions, and does so a dozen times. All
+# that ctxstat traces are among these, and what its callbacks call.
+if [ "$(uname -m)" = aarch64 ]; then
+	echo '*nf_*' 'sprint_symbol*' 'kmem_cache_*' >$TRACEFS/set_ftrace_filter ||
+		skip_all "the functions to be traced cannot be chosen"
+fi
+
 traffic_up $CHURN
 echo 1024 >$TRACEFS/buffer_size_kb
 echo 1 >$TRACEFS/tracing_on
@@ -153,6 +168,7 @@ done
 check "tracers on and off under traffic" tracers_on_and_off
 check "tracers on and off: exact" exact_after_traffic
 
+[ "$(uname -m)" != aarch64 ] || hidden=yes
 check "kprobes: set on functions that ctxstat traces" probes_add
 check "kprobes: exact" exact_after_traffic
 check "kprobes: all were hit" all_probes_hit
