@@ -41,6 +41,8 @@ done
 
 # shellcheck source=selftests/vm/cache.sh
 . "$here/cache.sh"
+# shellcheck source=selftests/vm/fill.sh
+. "$here/fill.sh"
 images=$cache/images
 mkdir -p "$images"
 
@@ -54,25 +56,15 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 [[ -n $suite ]] || die "no VERSION_CODENAME in /etc/os-release: this is for Debian"
 
 # One is as good as another if it would be made in the same way, of the same packages.
-name=$({
-	echo "$include" "${later[@]}"
-	cat "${BASH_SOURCE[0]}"
-	apt-get -s --no-install-recommends -o Dir::State::status=/dev/null install \
-		apt systemd-sysv udev dbus kmod ${include//,/ } ${later[@]+"${later[@]}"} 2>/dev/null |
-		sed -n 's/^Inst \([^ ]* ([^ ]*\).*/\1/p' | sort
-} | sha256sum | cut -c1-16)
+# shellcheck disable=SC2086 # several
+plan=$(apt-get -s --no-install-recommends -o Dir::State::status=/dev/null install \
+	apt systemd-sysv udev dbus kmod ${include//,/ } "${later[@]}" |
+	sed -n 's/^Inst \([^ ]* ([^ ]*\).*/\1/p' | sort) ||
+	die "apt cannot tell what is needed (are its lists empty? apt-get update)"
+name=$({ echo "$include" "${later[@]}" "$plan" && cat "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-16)
 image=$images/$name.ext2
 
-exec {lock}>"$images/lock"
-flock -n "$lock" || { say "waiting for another debian.sh"; flock "$lock"; }
-
-new=''
-# shellcheck disable=SC2317 # called by the trap
-cleanup() { [[ -z $new ]] || rm -rf "$new"; }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
+fill_lock "$images/lock"
 if [[ ! -e $image ]]; then
 	rm -rf "$images"/.new.* "$images"/*.ext2
 	new=$(mktemp -d "$images/.new.XXXXXX")
@@ -85,9 +77,9 @@ if [[ ! -e $image ]]; then
 	# shellcheck disable=SC2016
 	((${#later[@]} == 0)) || hooks+=('--customize-hook=chroot "$1" apt-get -qq -y --download-only
 		--no-install-recommends install '"${later[*]}")
-	TMPDIR=$new mmdebstrap --quiet --variant=minbase --skip=cleanup/apt,cleanup/reproducible \
+	run env TMPDIR="$new" mmdebstrap --quiet --variant=minbase --skip=cleanup/apt,cleanup/reproducible \
 		--include="systemd-sysv,udev,dbus,kmod$include" "${hooks[@]//$'\n'/ }" \
-		"$suite" "$new/root.ext2" "${sources[@]}" {lock}>&- >&2 ||
+		"$suite" "$new/root.ext2" "${sources[@]}" ||
 		die "mmdebstrap failed"
 	mv "$new/root.ext2" "$image"
 fi

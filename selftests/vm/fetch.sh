@@ -36,35 +36,10 @@ done
 
 # shellcheck source=selftests/vm/cache.sh
 . "$here/cache.sh"
+# shellcheck source=selftests/vm/fill.sh
+. "$here/fill.sh"
 packages=$cache/packages
 mkdir -p "$packages"
-new='' child=''
-
-# shellcheck disable=SC2317 # called by the trap
-cleanup()
-{
-	if [[ -n $child ]]; then
-		kill "$child" 2>/dev/null || :
-		wait "$child" 2>/dev/null || :
-	fi
-	[[ -z $new ]] || rm -rf "$new"
-}
-trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# In the background, as bash runs no trap before a foreground command ends. Without
-# the lock, so that nothing that outlives this script holds it.
-run()
-{
-	local status=0
-	"$@" {lock}>&- >&2 &
-	child=$!
-	wait "$child" || status=$?
-	child=''
-	return $status
-}
 
 version_of()
 {
@@ -130,15 +105,7 @@ fetch()
 	fi
 }
 
-exec {lock}>"$cache/packages.lock"
-if ! flock -n "$lock"; then
-	say "waiting for another fetch.sh"
-	# In the background, too; it gets the lock for this script, which has it open.
-	flock "$lock" &
-	child=$!
-	wait "$child"
-	child=''
-fi
+fill_lock "$cache/packages.lock"
 # Leftovers of a run that was killed; the lock says that it is gone.
 rm -rf "$packages"/.new.*
 

@@ -41,6 +41,8 @@ series=$1 arch=${2:-amd64}
 . "$here/cache.sh"
 # shellcheck source=selftests/vm/foreign.sh
 . "$here/foreign.sh"
+# shellcheck source=selftests/vm/fill.sh
+. "$here/fill.sh"
 foreign='' apt=() kept=$cache
 if [[ $arch != amd64 ]]; then
 	foreign "$arch"
@@ -87,8 +89,7 @@ use_cached_or_die()
 	exit 0
 }
 
-exec {lock}>"$cache/kernel.lock"
-flock -n "$lock" || { say "waiting for another kernel.sh"; flock "$lock"; }
+fill_lock "$cache/kernel.lock"
 
 # Asking apt takes longer than anything else here: once per state of its lists.
 answer=$kept/$series.answer
@@ -104,7 +105,7 @@ fi
 image=$(image_package)
 if [[ -z $image && -z $foreign && $EUID -eq 0 ]]; then
 	say "apt knows no $series kernel: running apt-get update"
-	apt-get -q update {lock}>&- >&2 || say "apt-get update failed"
+	run apt-get -q update || say "apt-get update failed"
 	image=$(image_package)
 fi
 [[ -n $image ]] || use_cached_or_die "apt knows no $series kernel (are its lists empty? apt-get update)"
@@ -124,9 +125,6 @@ fi
 # Leftovers of a run that was killed; the lock says that it is gone.
 rm -rf "$kernels"/.new.*
 new=$(mktemp -d "$kernels/.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 chmod 755 "$new"
 mkdir "$new/root" "$new/debs"
 
@@ -145,7 +143,7 @@ fi
 
 say "fetching $image $version and its headers"
 # Root drops to a user that cannot write here, hence the sandbox option.
-(cd "$new/debs" && exec apt-get -q "${apt[@]}" -o APT::Sandbox::User=root download "$image" "${headers[@]}" {lock}>&- >&2) ||
+run env -C "$new/debs" apt-get -q "${apt[@]}" -o APT::Sandbox::User=root download "$image" "${headers[@]}" ||
 	use_cached_or_die "the download failed (if the mirror has moved on: apt-get update)"
 
 say "unpacking into $dest"

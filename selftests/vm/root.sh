@@ -34,6 +34,8 @@ done
 . "$here/cache.sh"
 # shellcheck source=selftests/vm/foreign.sh
 . "$here/foreign.sh"
+# shellcheck source=selftests/vm/fill.sh
+. "$here/fill.sh"
 foreign "$1"
 
 packages=(
@@ -52,43 +54,8 @@ roots=$foreign/roots
 version=$(sha256sum <"${BASH_SOURCE[0]}")
 dest=$roots/${version::12}
 mkdir -p "$roots"
-new='' child=''
 
-# shellcheck disable=SC2317 # called by the trap
-cleanup()
-{
-	if [[ -n $child ]]; then
-		kill "$child" 2>/dev/null || :
-		wait "$child" 2>/dev/null || :
-	fi
-	[[ -z $new ]] || rm -rf "$new"
-}
-trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# In the background, as bash runs no trap before a foreground command ends. Without
-# the lock, so that nothing that outlives this script holds it.
-run()
-{
-	local status=0
-	"$@" {lock}>&- >&2 &
-	child=$!
-	wait "$child" || status=$?
-	child=''
-	return $status
-}
-
-exec {lock}>"$foreign/root.lock"
-if ! flock -n "$lock"; then
-	say "waiting for another root.sh"
-	# In the background, too; it gets the lock for this script, which has it open.
-	flock "$lock" &
-	child=$!
-	wait "$child"
-	child=''
-fi
+fill_lock "$foreign/root.lock"
 if [[ -d $dest ]]; then
 	echo "$dest"
 	exit 0
