@@ -12,16 +12,13 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 top=$(realpath "$here/..")
 # shellcheck source=selftests/ktap.sh
 . "$here/ktap.sh"
-# shellcheck source=selftests/headers.sh
-. "$here/headers.sh"
+# shellcheck source=selftests/kernels.sh
+. "$here/kernels.sh"
 
 require dkms unshare openssl modinfo clang
 ((EUID == 0)) || skip_all "must be run as root"
 HOOK=/etc/kernel/postinst.d/dkms
 UNABLE=6.12.0-unable
-
-# release SERIES
-release() { (settings=$("$here/vm/kernel.sh" "$1") && eval "$settings" && echo "$KERNEL_RELEASE"); }
 
 # --- The copy of the root
 
@@ -117,7 +114,7 @@ signed() {
 newer_version() {
 	sed -i "s/$version/$version+newer/" "$root/root/tree"/{dkms.conf,module/version.h} &&
 		in_root make -C /root/tree install CC=clang && is_module "$this" "$version+newer" && is_module "$that" "$version+newer" &&
-		! in_root dkms status "ctxstat/$version" | grep . && [ "$(ls "$root/usr/src" | grep ctxstat)" = "ctxstat-$version+newer" ]
+		! in_root dkms status "ctxstat/$version" | grep . && [ "$(echo "$root"/usr/src/ctxstat-*)" = "$root/usr/src/ctxstat-$version+newer" ]
 }
 
 # The others get theirs.
@@ -153,7 +150,7 @@ spaces() {
 		! in_root make -C /root/tree uninstall "DESTDIR=/tmp/some folder" && [ -e "$root/tmp/some/file" ]
 }
 
-this=$(release 6.12) && that=$(release 6.1) && headers_copy && headers_without NF_CONNTRACK ||
+this=$(kernel_release 6.12) && that=$(kernel_release 6.1) && headers_copy && headers_without NF_CONNTRACK ||
 	skip_all "no kernels"
 version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$top/dkms.conf")
 

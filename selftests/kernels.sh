@@ -2,8 +2,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # $here and $tmp are set by who sources this, and ktap.sh
 #
-# Headers of kernels that are not at hand: those of 6.12, changed. Sourced, after ktap.sh.
+# Kernels by name, and headers of some that are not at hand: those of 6.12, changed. Sourced,
+# after ktap.sh.
 #
+#   kernel_release SERIES   what uname -r says of it
 #   headers_copy            the headers as links in $tmp/headers: what all kernels of that
 #                           version $headers_common have, and what this one has of its own,
 #                           $headers, the folder to build in
@@ -12,6 +14,8 @@
 #   headers_without OPTION  as if the kernel were built without it
 #   headers_version N       as if the kernel were of that version, as LINUX_VERSION_CODE has it
 # shellcheck disable=SC2034 # $headers_common is for who sources this
+
+kernel_release() { (settings=$("$here/vm/kernel.sh" "$1") && eval "$settings" && echo "$KERNEL_RELEASE"); }
 
 headers_copy() {
 	local settings

@@ -9,8 +9,8 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 top=$(realpath "$here/..")
 # shellcheck source=selftests/ktap.sh
 . "$here/ktap.sh"
-# shellcheck source=selftests/headers.sh
-. "$here/headers.sh"
+# shellcheck source=selftests/kernels.sh
+. "$here/kernels.sh"
 cd "$top" || exit 1
 # usage: builds_without_warning KERNEL ARCHITECTURE
 # A build from nothing, as warnings are printed only when a file is compiled.

@@ -15,15 +15,15 @@
 #                           see vm/run.sh
 #   CTXSTAT_CACHE           see vm/cache.sh
 
+# shellcheck source=selftests/kernels.sh
+. "$here/kernels.sh"
+
 FIRST=6.1
 OTHER=6.12
 
-# release SERIES: what uname -r says of it
-release() { (settings=$("$here/vm/kernel.sh" "$1") && eval "$settings" && echo "$KERNEL_RELEASE"); }
-
 machine_make() {
 	local this that
-	this=$(release "$FIRST") && that=$(release "$OTHER") &&
+	this=$(kernel_release "$FIRST") && that=$(kernel_release "$OTHER") &&
 		"$here/vm/debian.sh" "$tmp/disk" "linux-image-$this" "linux-headers-$this" conntrack procps iproute2 -- \
 			dkms "linux-image-$that" "linux-headers-$that" libjson-c5 libmicrohttpd12 libncursesw6 \
 			make gcc pkg-config libjson-c-dev libmicrohttpd-dev libncurses-dev ||
@@ -43,6 +43,6 @@ machine_boot() { # KERNEL HOW BOOT OTHER [OPTION...]
 machine_boots() {
 	local how=$1
 	shift
-	machine_boot "$FIRST" "$how" first "$(release "$OTHER")" "$@" &&
-		machine_boot "$OTHER" "$how" second "$(release "$FIRST")" "$@"
+	machine_boot "$FIRST" "$how" first "$(kernel_release "$OTHER")" "$@" &&
+		machine_boot "$OTHER" "$how" second "$(kernel_release "$FIRST")" "$@"
 }
