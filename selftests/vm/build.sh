@@ -3,10 +3,11 @@
 #
 # Build the module for a Debian kernel of the test VM.
 #
-# usage: build.sh 6.1|6.12 [ARCH=amd64|arm64] [MAKE ARGUMENT...]
+# usage: build.sh KERNEL [ARCH=amd64|arm64] [MAKE ARGUMENT...]
 #
-# The module is left in build/SERIES/module/ctxstat.ko at the top of the tree, and that
-# for arm64, cross-built, in build/SERIES-arm64/. What is built is a copy of the
+# KERNEL is one of kernel.sh's. The module is left in build/KERNEL/module/ctxstat.ko at
+# the top of the tree, and that for arm64, cross-built, in build/KERNEL-arm64/. What is
+# built is a copy of the
 # sources, so that builds for several kernels stand side by side. More arguments go to
 # the kernel's make: W=1, C=1.
 #
@@ -19,12 +20,12 @@ top=$(realpath "$here/../..")
 
 usage()
 {
-	echo "usage: build.sh 6.1|6.12 [ARCH=amd64|arm64] [MAKE ARGUMENT...]" >&2
+	echo "usage: build.sh KERNEL [ARCH=amd64|arm64] [MAKE ARGUMENT...]" >&2
 	exit 2
 }
 
-[[ ${1:-} =~ ^[0-9]+\.[0-9]+$ ]] || usage
-series=$1
+[[ ${1:-} =~ ^[0-9]+\.[0-9]+(-[a-z]+)?$ ]] || usage
+kernel=$1
 shift
 cross=() suffix='' arch=amd64
 case ${1:-} in
@@ -36,9 +37,9 @@ ARCH=arm64)
 	;;
 ARCH=*) usage ;;
 esac
-build=$top/build/$series$suffix
+build=$top/build/$kernel$suffix
 
-vars=$("$here/kernel.sh" "$series" "$arch")
+vars=$("$here/kernel.sh" "$kernel" "$arch")
 eval "$vars"
 
 mkdir -p "$build/module"

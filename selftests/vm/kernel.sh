@@ -3,7 +3,10 @@
 #
 # Fetch a Debian kernel and its headers for the test VM, without installing them.
 #
-# usage: kernel.sh 6.1|6.12 [amd64|arm64]
+# usage: kernel.sh 6.1|6.12[-rt|-cloud|-debug|-kcsan] [amd64|arm64]
+#
+# -rt and -cloud are Debian's images of that name. -debug and -kcsan are built by
+# debug.sh, which takes its time.
 #
 # Installing Debian's header packages can pull in the matching linux-image, which
 # the machine would then boot.  So the packages are downloaded and unpacked into a
@@ -32,10 +35,16 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 say() { echo "kernel.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-usage() { say "usage: kernel.sh 6.1|6.12 [amd64|arm64]"; exit 2; }
+usage() { say "usage: kernel.sh 6.1|6.12[-rt|-cloud|-debug|-kcsan] [amd64|arm64]"; exit 2; }
 
-[[ ${1:-} =~ ^[0-9]+\.[0-9]+$ && $# -le 2 ]] || usage
-series=$1 arch=${2:-amd64}
+[[ ${1:-} =~ ^[0-9]+\.[0-9]+(-(rt|cloud|debug|kcsan))?$ && $# -le 2 ]] || usage
+series=${1%%-*} flavour=${1#"${1%%-*}"} arch=${2:-amd64}
+case $flavour in
+-debug | -kcsan)
+	[[ $arch == amd64 ]] || die "$1 is for amd64"
+	exec "$here/debug.sh" "$series" "${flavour#-}"
+	;;
+esac
 
 # shellcheck source=selftests/vm/cache.sh
 . "$here/cache.sh"
@@ -56,13 +65,14 @@ for tool in apt-cache apt-get dpkg-deb depmod flock; do
 done
 [[ $(dpkg --print-architecture) == amd64 ]] || die "this machine is not amd64: nothing else is supported"
 
-# The image package that the metapackage of this series points at.
+# The image package that the metapackage of this series points at. There may be none for
+# a flavour, which then is that of the same version.
 image_package()
 {
 	local meta
 	for meta in "linux-image-$series-$arch" "linux-image-$arch"; do
 		apt-cache "${apt[@]}" depends --important "$meta" 2>/dev/null |
-			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*-$arch\)\$/\1/p" || :
+			sed -n "s/^ *Depends: \(linux-image-${series//./\\.}[.+-].*\)-$arch\$/\1$flavour-$arch/p" || :
 	done | head -n 1
 }
 
@@ -79,11 +89,18 @@ print_result()
 		KERNEL_DIR "$dir/root/usr/src/linux-headers-$release"
 }
 
+# What the cache has of this series and flavour
+of_this_kind()
+{
+	find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*$flavour-${arch}_*" |
+		grep -E "/${series}[0-9.]*([+-][0-9a-z.]+)?$flavour-${arch}_" || :
+}
+
 use_cached_or_die()
 {
 	local newest
-	newest=$(find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*" | sort -V | tail -n 1)
-	[[ -n $newest ]] || die "$1, and the cache $kept holds no $series kernel"
+	newest=$(of_this_kind | sort -V | tail -n 1)
+	[[ -n $newest ]] || die "$1, and the cache $kept holds no $series$flavour kernel"
 	say "$1: using the cached $(basename "$newest")"
 	print_result "$newest"
 	exit 0
@@ -92,7 +109,7 @@ use_cached_or_die()
 fill_lock "$cache/kernel.lock"
 
 # Asking apt takes longer than anything else here: once per state of its lists.
-answer=$kept/$series.answer
+answer=$kept/$series$flavour.answer
 if [[ -s $answer && $answer -nt /var/lib/apt/lists && $answer -nt /etc/apt/sources.list.d ]]; then
 	dest=$kernels/$(<"$answer")
 	if [[ -d $dest ]]; then
@@ -104,11 +121,11 @@ fi
 [[ -z $foreign ]] || foreign_update
 image=$(image_package)
 if [[ -z $image && -z $foreign && $EUID -eq 0 ]]; then
-	say "apt knows no $series kernel: running apt-get update"
+	say "apt knows no $series$flavour kernel: running apt-get update"
 	run apt-get -q update || say "apt-get update failed"
 	image=$(image_package)
 fi
-[[ -n $image ]] || use_cached_or_die "apt knows no $series kernel (are its lists empty? apt-get update)"
+[[ -n $image ]] || use_cached_or_die "apt knows no $series$flavour kernel (are its lists empty? apt-get update)"
 
 release=${image#linux-image-}
 version=$(version_of "$image")
@@ -182,7 +199,7 @@ echo "$name" >"$answer"
 
 # Older versions of the series go, unless a VM may be running on one.
 if ! vm_runs; then
-	find "$kernels" -mindepth 1 -maxdepth 1 -name "$series.*" ! -name "$name" -exec rm -rf {} +
+	of_this_kind | { grep -v -x -F "$dest" || :; } | xargs -r -d '\n' rm -rf
 fi
 
 print_result "$dest"

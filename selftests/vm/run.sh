@@ -5,7 +5,7 @@
 #
 # usage: run.sh [options] [--] COMMAND [ARG...]
 #
-#   --kernel 6.1|6.12    a Debian kernel, fetched by kernel.sh (6.12)
+#   --kernel KERNEL      one of kernel.sh's: 6.1, 6.12, 6.12-rt, 6.12-debug and others (6.12)
 #   --arch amd64|arm64   of the kernel and the VM (amd64). Without --root an arm64 VM sees the
 #                        root file system that root.sh makes
 #   --image FILE         another kernel instead, with
@@ -40,7 +40,9 @@
 # --env.  Processes that it leaves behind are killed.
 #
 # The VM boots with panic_on_warn, and afterwards the kernel's log is searched for
-# complaints: one is a failure, whatever COMMAND said.
+# complaints: one is a failure, whatever COMMAND said. A kernel with kmemleak is asked
+# for leaks; one with KCSAN must not panic (--append panic_on_warn=0), and counts its
+# reports only if ctxstat has a part in them.
 #
 # Exit:
 #   99    the kernel complained; the lines and their context are on stderr
@@ -395,6 +397,16 @@ status=$?
 done 2>/dev/null
 [ -z "${copy:-}" ] || wait "$copy"
 
+# A kernel that looks for leaks is asked. What is younger than five seconds it does not tell.
+leaks=/sys/kernel/debug/kmemleak
+if [ -e $leaks ]; then
+	$box sleep 6
+	echo scan >$leaks
+	while IFS= read -r line; do
+		echo "$line" >/dev/kmsg
+	done <$leaks
+fi
+
 echo "exit $status" >&5
 exec 5>&-
 if [ -n "$INIT" ]; then
@@ -498,7 +510,7 @@ harmless='Spectre V2 : WARNING'
 verdict=0
 tr -d '\r' <"$tmp/kernel.log" >"$tmp/plain.log"
 mv "$tmp/plain.log" "$tmp/kernel.log"
-grep -E "$complaints" "$tmp/kernel.log" | grep -v -E "$harmless${ignore:+|$ignore}" >"$tmp/complaints" || :
+awk -f "$here/kcsan.awk" "$tmp/kernel.log" | grep -E "$complaints" | grep -v -E "$harmless${ignore:+|$ignore}" >"$tmp/complaints" || :
 if [[ -s $tmp/complaints ]]; then
 	say "the kernel ($release) complained:"
 	grep -n -F -x -m 1 -f "$tmp/complaints" "$tmp/kernel.log" >"$tmp/first"
