@@ -59,7 +59,7 @@ config()
 	echo "CONFIG_LOCALVERSION=\"-$flavour\""
 }
 
-name=$flavour-$series-${source##*_}-$(config | cat - "${BASH_SOURCE[0]}" | sha256sum | cut -c1-12)
+name=$flavour-$series-${source##*_}-$(config | grep '^CONFIG_' | sha256sum | cut -c1-12)
 dest=$kernels/$name
 
 print_result()
