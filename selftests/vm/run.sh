@@ -41,8 +41,8 @@
 #
 # The VM boots with panic_on_warn, and afterwards the kernel's log is searched for
 # complaints: one is a failure, whatever COMMAND said. A kernel with kmemleak is asked
-# for leaks; one with KCSAN must not panic (--append panic_on_warn=0), and counts its
-# reports only if ctxstat has a part in them.
+# for leaks. One with KCSAN does not panic, and its reports count only if ctxstat has a
+# part in them.
 #
 # Exit:
 #   99    the kernel complained; the lines and their context are on stderr
@@ -61,6 +61,9 @@
 # while patching its code (jump labels, ftrace), which ends in "Oops: int3" whatever
 # was run.  Tests that switch tracing on and off are best run with --one-thread.
 #
+# A kernel without 9P_FS, such as Debian's cloud images, sees files through VIRTIO_FS; this
+# needs root.
+#
 # A kernel of one's own needs,
 # built in or as modules: VIRTIO_PCI, VIRTIO_CONSOLE, NET_9P_VIRTIO, 9P_FS,
 # OVERLAY_FS, TMPFS (with XATTR), DEVTMPFS, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, ACPI;
@@ -71,6 +74,7 @@ set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
 OVMF=/usr/share/OVMF
+VIRTIOFSD=/usr/lib/qemu/virtiofsd
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 say() { echo "run.sh: $*" >&2; }
 die() { say "$*"; exit 125; }
@@ -170,13 +174,21 @@ if [[ -n $modules_root ]]; then
 	[[ -d $modules_root/lib/modules/$release ]] || die "no $modules_root/lib/modules/$release"
 	modules_root=$(realpath "$modules_root")
 fi
+# Debian's cloud images have no 9p, but virtio-fs; for that QEMU needs the help of a daemon.
+has() { modprobe -d "$modules_root" -S "$release" --show-depends "$1" >/dev/null 2>&1; }
+transport=9p
+if [[ -n $modules_root ]] && ! has 9p && has virtiofs; then
+	transport=virtiofs
+	[[ -x $VIRTIOFSD ]] || die "no $VIRTIOFSD: apt install qemu-system-common"
+	[[ $EUID == 0 ]] || die "only root can show files to $release, which has no 9p"
+fi
 [[ -z $log ]] || : >"$log" || exit 125
 
 # One VM at a time: two would share the CPUs and time out.  Who starts several says
 # so, with --slot, and gives each a CPU of its own, with --one-thread.
 # shellcheck source=selftests/vm/cache.sh
 . "$here/cache.sh"
-tmp='' waiter='' qemu='' timer='' follow=''
+tmp='' waiter='' qemu='' timer='' follow='' daemons=()
 
 # Runs on every way out, so that no process and no file stays behind.
 # shellcheck disable=SC2317 # called by the trap
@@ -184,7 +196,7 @@ cleanup()
 {
 	local pid
 	trap '' INT TERM HUP
-	for pid in $waiter $qemu $timer $follow; do
+	for pid in $waiter $qemu $timer $follow "${daemons[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :
 	done
@@ -221,7 +233,11 @@ done || :
 
 # Copied in the order in which they must be loaded.
 if [[ -n $modules_root ]]; then
-	for module in virtio_pci virtio_console 9pnet_virtio 9p overlay ${disk:+virtio_blk ext4}; do
+	case $transport in
+	9p) drivers=(9pnet_virtio 9p) ;;
+	virtiofs) drivers=(virtiofs) ;;
+	esac
+	for module in virtio_pci virtio_console "${drivers[@]}" overlay ${disk:+virtio_blk ext4}; do
 		modprobe -d "$modules_root" -S "$release" --show-depends "$module" 2>>"$tmp/modprobe" ||
 			[[ $image != "${KERNEL_IMAGE:-}" ]] || die "$(<"$tmp/modprobe")"
 	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$tmp/modules"
@@ -249,7 +265,7 @@ END
 
 {
 	printf '%s=%q\n' MODULES "$modules_root" RELEASE "$release" TTY "$tty" OWN_ROOT "${root#/}$disk" \
-		DISK "$disk" SHARE "$share" INIT "$init" CONSOLE "$console" PORT "$port"
+		DISK "$disk" SHARE "$share" TRANSPORT "$transport" INIT "$init" CONSOLE "$console" PORT "$port"
 	printf 'set --'
 	printf ' %q' "TERM=${TERM:-dumb}" "${env[@]}"
 	echo
@@ -272,9 +288,10 @@ for module in /modules/*; do
 	insmod "$module" || fail "cannot load $module"
 done
 
+options=ro,noatime
+[ $TRANSPORT != 9p ] || options=$options,trans=virtio,version=9p2000.L,msize=512000,cache=loose
 host() { # TAG FOLDER: mount what QEMU exports
-	mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro,noatime "$1" "$2" ||
-		fail "cannot mount $1 of the host (9p)"
+	mount -t $TRANSPORT -o $options "$1" "$2" || fail "cannot mount $1 of the host ($TRANSPORT)"
 }
 
 if [ -n "$DISK" ]; then
@@ -432,7 +449,10 @@ rm -rf "$initrd"
 # A slow machine is no stall: the watchdogs are told to wait longer, and the boot
 # does not panic because a timer's first ticks came late (no_timer_check).
 parameters="console=$console panic=-1 oops=panic panic_on_warn=1 nokaslr no_timer_check watchdog_thresh=60"
-parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7 $append"
+parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7"
+# Its reports are warnings, and most are of others.
+[[ $kernel != *-kcsan ]] || parameters+=" panic_on_warn=0"
+parameters+=" $append"
 
 [[ -z $init ]] || parameters+=" systemd.unit=ctxstat-vm.target systemd.hostname=ctxstat-vm"
 
@@ -446,11 +466,31 @@ arguments=(
 	-chardev "file,id=control,path=$escaped/control" "${second_serial[@]}"
 	-device virtio-serial-pci
 )
-# export TAG FOLDER: over 9p
+# export_folder TAG FOLDER
 export_folder()
 {
-	arguments+=(-virtfs "local,path=${2//,/,,},mount_tag=$1,security_model=none,readonly=on,multidevs=remap")
+	local socket=$tmp/$1.socket deadline=$((SECONDS + 30))
+	if [[ $transport == 9p ]]; then
+		arguments+=(-virtfs "local,path=${2//,/,,},mount_tag=$1,security_model=none,readonly=on,multidevs=remap")
+		return
+	fi
+	# It has no option for read-only: all that it sees is, but for its socket and its lock.
+	# shellcheck disable=SC2016 # for that shell
+	setpriv --pdeathsig KILL unshare --mount --propagation private sh -c \
+		'mount --bind "$0" "$0" && mount -o remount,bind,ro / && mount -t tmpfs run /run && exec "$@"' \
+		"$tmp" "$VIRTIOFSD" --socket-path="$socket" -o "source=$2" -o sandbox=chroot -o cache=always -o log_level=err \
+		</dev/null >>"$tmp/qemu" 2>&1 {lock}>&- &
+	daemons+=($!)
+	until [[ -S $socket ]]; do
+		((SECONDS < deadline)) || die "virtiofsd does not start"
+		kill -0 "${daemons[-1]}" 2>/dev/null || die "virtiofsd: $(<"$tmp/qemu")"
+		read -rt 0.05 <> <(:) || :
+	done
+	arguments+=(-chardev "socket,id=$1,path=${escaped}/$1.socket" -device "vhost-user-fs-pci,chardev=$1,tag=$1")
 }
+# The daemons read and write the VM's memory.
+[[ $transport == 9p ]] || arguments+=(-object "memory-backend-memfd,id=memory,size=${memory}M,share=on"
+	-machine memory-backend=memory)
 [[ -n $disk ]] || export_folder root "$root"
 [[ -z $share ]] || export_folder share "$share"
 [[ -z $modules_root ]] || export_folder modules "$modules_root/lib/modules/$release"
@@ -475,10 +515,10 @@ fi
 # All that is started dies with this script, even if that is killed.  QEMU holds
 # the lock as well.
 if [[ -n $tty ]]; then
-	setpriv --pdeathsig KILL "$qemu_system" "${arguments[@]}" <&0 2>"$tmp/qemu" &
+	setpriv --pdeathsig KILL "$qemu_system" "${arguments[@]}" <&0 2>>"$tmp/qemu" &
 	qemu=$!
 else
-	setpriv --pdeathsig KILL "$qemu_system" "${arguments[@]}" </dev/null >"$tmp/qemu" 2>&1 &
+	setpriv --pdeathsig KILL "$qemu_system" "${arguments[@]}" </dev/null >>"$tmp/qemu" 2>&1 &
 	qemu=$!
 	setpriv --pdeathsig KILL tail -q -c +1 -s 0.1 -f --pid="$qemu" "$tmp/out" {lock}>&- 2>/dev/null &
 	follow=$!
