@@ -31,6 +31,7 @@ help:
 	@echo 'make deb           build Debian packages, in build/deb'
 	@echo 'make demo          watch ctxstat at work on a NAT gateway in a virtual machine'
 	@echo 'make check         run the tests, on both kernels, in virtual machines'
+	@echo 'make check-debug   run those of the module on kernels that look for faults, and on rt and cloud'
 	@echo 'make bench         measure the cost, in instructions'
 	@echo 'make module        the module only; KERNEL=6.1|6.12 for a VM, KDIR=folder for others'
 	@echo 'make tools         the tool only'
@@ -108,6 +109,10 @@ demo:
 check:
 	@selftests/check.sh
 
+# It takes a night: half an hour to build each of four kernels, an hour of tests and more on each of eight.
+check-debug:
+	@KERNEL="$(or $(KERNEL),6.12-debug 6.1-debug 6.12-kcsan 6.1-kcsan 6.12-rt 6.1-rt 6.12-cloud 6.1-cloud)" selftests/check.sh
+
 bench:
 	@selftests/bench.sh
 
@@ -118,4 +123,4 @@ clean:
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name modules.order \
 		-o -name Module.symvers -o -name .module-common.o \) -exec rm -f {} +
 
-.PHONY: all help module tools install uninstall deb demo check bench clean
+.PHONY: all help module tools install uninstall deb demo check check-debug bench clean

@@ -11,7 +11,9 @@
 #
 # Environment:
 #   ALL=1                all tests, on both kernels and both architectures
-#   KERNEL=6.1|6.12      on this kernel only
+#   KERNEL=KERNEL...     on these kernels only: 6.1, 6.12 and others of vm/kernel.sh's. On
+#                        one with a flavour, such as 6.12-debug, only what loads the module
+#                        is run
 #   ARCH=amd64|arm64     on this one only; on arm64 all tests that can run there
 #   LOGS=FOLDER          keep output and kernel logs (build/logs)
 #   VM_OPTIONS=OPTIONS   of vm/run.sh (--one-thread, as all tests load the module,
@@ -26,15 +28,24 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 top=$(realpath "$here/..")
 cd "$top" || exit 2
 
-# shellcheck disable=SC2206
+# shellcheck disable=SC2206 # several
 kernels=(${KERNEL:-6.1 6.12})
+plain=()
+for kernel in "${kernels[@]}"; do
+	[[ $kernel == *-* ]] || plain+=("$kernel")
+done
 logs=${LOGS:-$top/build/logs}
 vm_options=${VM_OPTIONS---one-thread}
 only=("$@")
 
+if [[ ${ARCH:-} == arm64 && ${#plain[@]} != ${#kernels[@]} ]]; then
+	echo "check.sh: on arm64 there are Debian's usual kernels only" >&2
+	exit 2
+fi
+
 all=${ALL:-} amd64=1 arm64=''
 case ${ARCH:-} in
-"") ((${#only[@]})) || arm64=TEST_PROGS_ARM64_FEW ;;
+"") ((${#only[@]} || ${#plain[@]} == 0)) || arm64=TEST_PROGS_ARM64_FEW ;;
 amd64) ;;
 arm64) amd64='' arm64=TEST_PROGS_ARM64 ;;
 *) echo "check.sh: ARCH is amd64 or arm64" >&2; exit 2 ;;
@@ -93,7 +104,11 @@ run() {
 vm() {
 	local name=$1 kernel=$2 slot=$3 test=$4
 	shift 4
-	# shellcheck disable=SC2086
+	case $kernel in
+	# What looks for faults takes time and memory.
+	*-debug | *-kcsan) set -- --timeout 3600 --memory 4096 "$@" ;;
+	esac
+	# shellcheck disable=SC2086 # several
 	run "$name-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" $vm_options --timeout 1200 \
 		--log "$logs/$name-$test.kernel" --env CTXSTAT_CACHE="$CTXSTAT_CACHE" \
 		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" -- "$here/$test"
@@ -104,8 +119,8 @@ vm() {
 jobs() {
 	local test kernel number=0
 	if [ -n "$amd64" ]; then
-		for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
-			echo "${kernels[-1]} boot $test"
+		((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
+			echo "${plain[-1]} boot $test"
 		done
 		for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
@@ -113,9 +128,9 @@ jobs() {
 	fi
 	for test in ${arm64:+$(list "$arm64")}; do
 		if [ "$arm64" = TEST_PROGS_ARM64 ]; then
-			printf "%s arm64 $test\n" "${kernels[@]}"
+			printf "%s arm64 $test\n" "${plain[@]}"
 		else
-			kernel=${kernels[number++ % ${#kernels[@]}]}
+			kernel=${plain[number++ % ${#plain[@]}]}
 			echo "$kernel arm64 $test"
 		fi
 	done
@@ -163,11 +178,15 @@ stop() {
 trap 'stop 130' INT
 trap 'stop 143' TERM
 
+to_build_kernels=()
+case ${kernels[*]} in
+*-debug* | *-kcsan*) to_build_kernels=(bison flex bc libelf-dev) ;;
+esac
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
 	sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
-	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} || exit 2
+	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} "${to_build_kernels[@]}" || exit 2
 # These are not installed: they would start services.
 fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter) || exit 2
 CTXSTAT_CACHE=${fetched%%/packages/*}
@@ -180,10 +199,10 @@ make -s tools && make -s -C "$here" all || exit 2
 [ -z "$arm64" ] || make -s tools ARCH=arm64 || exit 2
 for kernel in "${kernels[@]}"; do
 	[ -z "$amd64" ] || make -s module KERNEL="$kernel" || exit 2
-	[ -z "$arm64" ] || make -s module KERNEL="$kernel" ARCH=arm64 || exit 2
+	[ -z "$arm64" ] || [[ $kernel == *-* ]] || make -s module KERNEL="$kernel" ARCH=arm64 || exit 2
 done
 
-[ -z "$amd64" ] || for test in $(list TEST_PROGS_HOST); do
+[ -z "$amd64" ] || ((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_HOST); do
 	run "$test" "$here/$test"
 done
 
