@@ -73,7 +73,10 @@ print_result()
 		KERNEL_DIR "$dest/build"
 }
 
-fill_lock "$cache/debug.lock"
+# Who only needs one that is there does not wait for another one's half an hour.
+if [[ ! -d $dest ]]; then
+	fill_lock "$cache/debug.lock"
+fi
 if [[ -d $dest ]]; then
 	print_result
 	exit 0
