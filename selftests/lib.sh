@@ -9,8 +9,11 @@
 #   module_load [PARAMETER...], module_unload, module_loaded
 #       the module is $CTXSTAT_KO if that is set, else the installed one
 #   module_restore          loaded or not as it was in the beginning ($loaded_before)
-#   exact NAMESPACE         every cell of states, and every port, equals the kernel's
-#                           own listing
+#   exact NAMESPACE [MORE]  every cell of states, and every port, equals the kernel's
+#                           own listing; conntrack -C says MORE (0), which wait for
+#                           their confirmation
+#   exact_and_audited NAMESPACE
+#                           and audit finds nothing
 #   timeouts SECONDS [NAME...]
 #       of the gateway's entries, from each one's next packet on: all of them, or
 #       those of the sysctls nf_conntrack_NAME, which may be patterns
@@ -177,7 +180,7 @@ exact() {
 	if ! diff -u --label conntrack "$tmp/truth" --label ctxstat "$tmp/counted"; then
 		return 1
 	fi
-	if [ "$(awk '{ n += $4 } END { print n + 0 }' "$tmp/counted")" != "$(cat "$tmp/count")" ]; then
+	if [ "$(awk -v more="${2:-0}" '{ n += $4 } END { print n + more }' "$tmp/counted")" != "$(cat "$tmp/count")" ]; then
 		echo "conntrack -C says $(cat "$tmp/count")"
 		return 1
 	fi
@@ -197,6 +200,8 @@ audit_clean() {
 	cat "$tmp/audit"
 	awk '/^(cells_differ|entries_healed|cells_left|ports_differ|ports_left) / && $2 { bad = 1 } END { exit bad || NR < 8 }' "$tmp/audit"
 }
+
+exact_and_audited() { exact "$1" && audit_clean "$1"; }
 
 # No taint but out-of-tree (4096) and unsigned (8192); no complaint in the log.
 kernel_is_clean() {

@@ -55,8 +55,6 @@ fill() {
 entries() { summary_of "$1" entries; }
 entries_reach() { [ "$(entries "$1")" -ge "$2" ]; }
 
-exact_and_audited() { exact "$1" && audit_clean "$1"; }
-
 gateway_exact() {
 	local status=0
 

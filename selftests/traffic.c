@@ -14,6 +14,8 @@
  *   knock  begin a TCP connection to each of COUNT ports, from PORT on, and give it
  *          up at once: where nobody answers, a conntrack entry stays in SYN_SENT
  *   hold   COUNT TCP connections to PORT, which stay open until killed
+ *   talk   the same, and as many UDP ones; at each SIGUSR1 a byte goes there and
+ *          back on each of them
  *   churn  TCP and UDP connections to PORT that begin and end until killed,
  *          from COUNT source ports in turn: so a conntrack table gets that
  *          many entries of them and then loses one for each new one
@@ -21,7 +23,8 @@
  *   -s     also serve, on the first PORT
  *   -c     run on this CPU only
  *
- * A line "ready" on stdout says that serve answers, or that hold has them all.
+ * A line "ready" on stdout says that serve answers, or that hold and talk have them
+ * all; and that talk has talked again.
  * Stopped (SIGSTOP) and continued, churn and flood go on as if nothing was.
  */
 #define _GNU_SOURCE
@@ -277,24 +280,48 @@ static void knock(void)
 		}
 }
 
-static void hold(void)
+static int opened(int type, const union address *to)
 {
-	int i, t, fd;
+	int fd = socket(to->any.sa_family, type, 0);
+
+	if (fd < 0)
+		err(1, "socket");
+	if (connect(fd, &to->any, size_of(to)))
+		err(1, "connect");
+	return fd;
+}
+
+static void there_and_back(int fd)
+{
 	char c = ANSWER;
 
-	for (i = 0; i < count; i++)
-		for (t = 0; t < nr_targets; t++) {
-			fd = socket(targets[t].any.sa_family, SOCK_STREAM, 0);
-			if (fd < 0)
-				err(1, "socket");
-			if (connect(fd, &targets[t].any, size_of(&targets[t])))
-				err(1, "connect");
-			if (send(fd, &c, 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, 0) != 1)
-				err(1, "no answer");
-		}
-	ready();
-	for (;;)
-		pause();
+	if (send(fd, &c, 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, 0) != 1)
+		err(1, "no answer");
+}
+
+static void hold(bool talk)
+{
+	int i, n = count * nr_targets * (1 + talk);
+	int *fds = calloc(n, sizeof(*fds)), got;
+	sigset_t again;
+
+	if (!fds)
+		err(1, "calloc");
+	sigemptyset(&again);
+	sigaddset(&again, SIGUSR1);
+	if (talk && sigprocmask(SIG_BLOCK, &again, NULL))
+		err(1, "sigprocmask");
+	for (i = 0; i < n; i++) {
+		fds[i] = opened(i < count * nr_targets ? SOCK_STREAM : SOCK_DGRAM,
+				&targets[i % nr_targets]);
+		there_and_back(fds[i]);
+	}
+	for (;;) {
+		ready();
+		sigwait(&again, &got);
+		for (i = 0; i < n; i++)
+			there_and_back(fds[i]);
+	}
 }
 
 enum kind {
@@ -432,7 +459,9 @@ int main(int argc, char **argv)
 	else if (!strcmp(mode, "knock"))
 		knock();
 	else if (!strcmp(mode, "hold"))
-		hold();
+		hold(false);
+	else if (!strcmp(mode, "talk"))
+		hold(true);
 	else if (!strcmp(mode, "churn"))
 		churn();
 	else if (!strcmp(mode, "flood"))

@@ -5,9 +5,11 @@
 # Traffic through the gateway that runs on its own, for tests that do something
 # meanwhile. Sourced after lib.sh, whose cleanup_more must call traffic_end.
 #
-#   traffic_up COUNT        topology, servers, and from two CPUs connections that
-#                           begin and end: 5 * COUNT entries in the end, IPv4 and
-#                           IPv6, SNAT, DNAT and both, in many states
+#   traffic_serve           topology, and servers: server on port 7, the clients on 80
+#   traffic_churn COUNT     from two CPUs connections that begin and end: 5 * COUNT
+#                           entries in the end, IPv4 and IPv6, SNAT, DNAT and both,
+#                           in many states
+#   traffic_up COUNT        both
 #   traffic_in NAMESPACE ARGUMENT...
 #                           one more generator, see traffic.c; its pid is in $!
 #   traffic_flows N         wait until N more entries have begun: the traffic
@@ -31,7 +33,7 @@ traffic_in() {
 # So many generators have said that they are ready.
 traffic_ready() { [ "$(grep -c ready "$tmp/traffic")" -ge "$1" ]; }
 
-traffic_up() {
+traffic_serve() {
 	[ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 	topology_up || skip_all "no namespaces can be made"
 	# What expires would keep the table moving when all traffic is paused.
@@ -42,11 +44,16 @@ traffic_up() {
 	traffic_in "$CLIENT" serve 80
 	traffic_in "$CLIENT2" serve 80
 	wait_for 20 traffic_ready 3 || skip_all "no server: $(<"$tmp/traffic")"
+}
+
+traffic_churn() {
 	traffic_in "$CLIENT" -c 0 churn "$1" 10.2.0.2 7 fd02::2 7 10.2.0.1 8081
 	traffic_churning+=($!)
 	traffic_in "$SERVER" -c $(($(nproc) - 1)) churn "$1" 10.2.0.1 8080 fd02::1 8080
 	traffic_churning+=($!)
 }
+
+traffic_up() { traffic_serve && traffic_churn "$1"; }
 
 traffic_created() { [ "$(summary_of "$GATEWAY" created)" -ge "$1" ]; }
 
