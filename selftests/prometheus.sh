@@ -23,6 +23,8 @@
 . "$(dirname "$(realpath "$0")")/lib.sh"
 # shellcheck source=selftests/traffic.sh
 . "$here/traffic.sh"
+# shellcheck source=selftests/fetched.sh
+. "$here/fetched.sh"
 
 RULES=$here/../tools/prometheus/ctxstat.rules.yml
 NODE=http://127.0.0.1:9100/metrics
@@ -30,9 +32,7 @@ MAX=/proc/sys/net/netfilter/nf_conntrack_max
 # For Prometheus to notice: generous, as an emulated machine is slow.
 SOON=60
 
-packages=${CTXSTAT_CACHE:-/var/cache/ctxstat}/packages
-PATH=$PATH:$packages/prometheus/usr/bin:$packages/prometheus-node-exporter/usr/bin
-
+fetched prometheus prometheus-node-exporter
 require prometheus promtool prometheus-node-exporter python3
 require_module
 [ -w "$MAX" ] || skip_all "must be run in the initial network namespace"
@@ -40,7 +40,6 @@ install -m 755 "${CTXSTAT:-$here/../tools/ctxstat}" "$tmp/ctxstat" || skip_all "
 chmod 755 "$tmp"
 export PYTHONDONTWRITEBYTECODE=1
 max=$(cat "$MAX")
-daemons=()
 
 cleanup_more() {
 	daemons_end
@@ -54,29 +53,6 @@ ct() { on "$GATEWAY" conntrack "$@"; }
 client() { on "$GATEWAY" "$here/prometheus/client.py" "$@"; }
 alerts() { client alerts "$SOON" "$@"; }
 wait_query() { client wait "$SOON" "$1"; }
-
-# daemon NAME COMMAND...: in the gateway's namespace, until the end. Not through on():
-# the pid is that of the daemon then.
-daemon() {
-	local name=$1
-	shift
-	ip netns exec "$GATEWAY" "$@" >"$tmp/$name.log" 2>&1 </dev/null &
-	daemons+=($!)
-}
-
-daemons_end() {
-	local pid
-	((${#daemons[@]})) || return 0
-	kill "${daemons[@]}" 2>/dev/null
-	# Whoever does not go is made to.
-	for pid in "${daemons[@]}"; do
-		wait_for 20 daemon_gone "$pid" || kill -KILL "$pid" 2>/dev/null
-	done
-	wait "${daemons[@]}" 2>/dev/null
-	daemons=()
-}
-
-daemon_gone() { [ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null; }
 
 # Monitoring that runs on the gateway itself shall be no part of the table.
 not_tracked() {
@@ -105,8 +81,8 @@ configure() {
 
 start() {
 	configure || return
-	daemon exporter "$tmp/ctxstat" exporter
-	daemon prometheus "$(command -v prometheus)" --config.file="$tmp/prometheus/prometheus.yml" \
+	daemon "$GATEWAY" exporter "$tmp/ctxstat" exporter
+	daemon "$GATEWAY" prometheus "$(command -v prometheus)" --config.file="$tmp/prometheus/prometheus.yml" \
 		--storage.tsdb.path="$tmp/tsdb" --web.listen-address=127.0.0.1:9090 --log.level=warn
 	wait_query 'up == 1' && return
 	tail -n 20 "$tmp/exporter.log" "$tmp/prometheus.log"
@@ -217,7 +193,7 @@ node_answers() { client whole-text "$NODE" 1; }
 
 node_starts() {
 	write_file || return
-	daemon node "$(command -v prometheus-node-exporter)" --collector.disable-defaults \
+	daemon "$GATEWAY" node "$(command -v prometheus-node-exporter)" --collector.disable-defaults \
 		--collector.textfile --collector.textfile.directory="$tmp/textfile" \
 		--web.listen-address=127.0.0.1:9100
 	wait_for "$SOON" node_answers && return
