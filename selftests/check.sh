@@ -47,7 +47,7 @@ all=${ALL:-} amd64=1 arm64=''
 case ${ARCH:-} in
 "") ((${#only[@]} || ${#plain[@]} == 0)) || arm64=TEST_PROGS_ARM64_FEW ;;
 amd64) ;;
-arm64) amd64='' arm64=TEST_PROGS_ARM64 ;;
+arm64) amd64='' arm64=TEST_PROGS_ARM64 all=1 ;;
 *) echo "check.sh: ARCH is amd64 or arm64" >&2; exit 2 ;;
 esac
 [ -z "$all" ] || [ -z "$arm64" ] || arm64=TEST_PROGS_ARM64
@@ -69,7 +69,7 @@ list() {
 }
 
 lists() {
-	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; }
+	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_BESIDE; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; }
 	[ -z "$arm64" ] || list "$arm64"
 }
 
@@ -114,10 +114,22 @@ vm() {
 		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" -- "$here/$test"
 }
 
+# on_some KIND TEST KERNEL...: the job of one kernel, in turn, or those of all
+on_some() {
+	local kind=$1 test=$2
+	shift 2
+	if [ -n "$all" ]; then
+		printf "%s $kind $test\n" "$@"
+	else
+		shift $((number++ % $#))
+		echo "$1 $kind $test"
+	fi
+}
+
 # jobs: "KERNEL KIND TEST" of all tests that boot, one a line. Those that boot machines of
 # their own, which take longest, come first; the few for arm64 take turns with the kernels.
 jobs() {
-	local test kernel number=0
+	local test number=0
 	if [ -n "$amd64" ]; then
 		((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
 			echo "${plain[-1]} boot $test"
@@ -125,14 +137,12 @@ jobs() {
 		for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
 		done
+		for test in $(list TEST_PROGS_BESIDE); do
+			on_some amd64 "$test" "${kernels[@]}"
+		done
 	fi
 	for test in ${arm64:+$(list "$arm64")}; do
-		if [ "$arm64" = TEST_PROGS_ARM64 ]; then
-			printf "%s arm64 $test\n" "${plain[@]}"
-		else
-			kernel=${plain[number++ % ${#plain[@]}]}
-			echo "$kernel arm64 $test"
-		fi
+		on_some arm64 "$test" "${plain[@]}"
 	done
 }
 
@@ -184,11 +194,11 @@ case ${kernels[*]} in
 esac
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
-	sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
+	bc sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
 	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} "${to_build_kernels[@]}" || exit 2
 # These are not installed: they would start services.
-fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter) || exit 2
+fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter shorewall shorewall-core) || exit 2
 CTXSTAT_CACHE=${fetched%%/packages/*}
 export CTXSTAT_CACHE
 
