@@ -108,8 +108,10 @@ vm() {
 	# What looks for faults takes time and memory.
 	*-debug | *-kcsan) set -- --timeout 3600 --memory 4096 "$@" ;;
 	esac
-	# shellcheck disable=SC2086 # several
+	# A test may ask for more CPUs or memory, in a line of its own.
+	# shellcheck disable=SC2046,SC2086 # several
 	run "$name-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" $vm_options --timeout 1200 \
+		$(sed -n 's/^# vm: //p' "$here/$test") \
 		--log "$logs/$name-$test.kernel" --env CTXSTAT_CACHE="$CTXSTAT_CACHE" \
 		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" -- "$here/$test"
 }
