@@ -14,6 +14,7 @@
 #                           their confirmation
 #   exact_and_audited NAMESPACE
 #                           and audit finds nothing
+#   accounted NAMESPACE     each entry that ever began has ended, or is counted
 #   timeouts SECONDS [NAME...]
 #       of the gateway's entries, from each one's next packet on: all of them, or
 #       those of the sysctls nf_conntrack_NAME, which may be patterns
@@ -202,6 +203,12 @@ audit_clean() {
 }
 
 exact_and_audited() { exact "$1" && audit_clean "$1"; }
+
+accounted() {
+	on "$1" awk '{ v[$1] = $2 }
+		/^(entries|created|adopted|destroyed|insert_failed) / { print }
+		END { exit v["created"] + v["adopted"] != v["destroyed"] + v["insert_failed"] + v["entries"] }' "$PROC/summary"
+}
 
 # No taint but out-of-tree (4096) and unsigned (8192); no complaint in the log.
 kernel_is_clean() {

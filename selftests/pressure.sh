@@ -41,13 +41,6 @@ flood() { on "$CLIENT" "$TRAFFIC" spray "$1" 10.2.0.2 "${2:-10000}"; }
 
 flushed() { ct -F && exact "$GATEWAY" && [ "$(value entries)" = 0 ]; }
 
-# Each entry that ever began has ended, or is counted.
-books_balance() {
-	on "$GATEWAY" awk '{ v[$1] = $2 }
-		/^(entries|created|adopted|destroyed|insert_failed) / { print }
-		END { exit v["created"] + v["adopted"] != v["destroyed"] + v["insert_failed"] + v["entries"] }' "$PROC/summary"
-}
-
 # rose KEY BEFORE: of summary
 rose() {
 	local now
@@ -201,7 +194,7 @@ step() {
 	shift
 	check "$name" "$@"
 	check "$name: exact" exact "$GATEWAY"
-	check "$name: each entry is accounted for" books_balance
+	check "$name: each entry is accounted for" accounted "$GATEWAY"
 }
 STEP=3
 

@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A table at its limit for a while: each new connection must evict another one, by early
+# drop or by the kernel's garbage collector, under traffic that begins and ends on two
+# CPUs and a flood that nobody answers; tables are read all the time, and the module comes
+# and goes. Whenever the traffic pauses every cell is exact, and what was evicted is in
+# ends. (pressure.sh has what a full table does otherwise, many.sh a big one.)
+#
+# CTXSTAT_SECONDS says how long (20).
+#
+# Changes nf_conntrack_max, which is the machine's, and sets it back.
+# shellcheck disable=SC2154,SC2016,SC2317 # $here and $tmp are set by lib.sh; awk's $1; check calls
+
+# shellcheck source=selftests/scene.sh
+. "$(dirname "$(realpath "$0")")/scene.sh"
+
+LIMIT=1500
+PAUSE=5		# seconds of traffic before each
+LONG=${CTXSTAT_SECONDS:-20}
+MAX=/proc/sys/net/netfilter/nf_conntrack_max
+
+require_module
+[ -w "$MAX" ] || skip_all "must be run in the initial network namespace"
+max=$(cat "$MAX")
+reader=''
+cleanup_more() {
+	[ -z "$reader" ] || kill "$reader" 2>/dev/null
+	echo "$max" >"$MAX"
+	traffic_end
+	module_restore
+}
+
+# ended AWK-CONDITION: entries in ends
+ended() { on "$GATEWAY" awk "NR > 1 && $1"' { n += $5 } END { print n + 0 }' $PROC/ends; }
+
+# Not more than the kernel lets in while it looks for one to evict
+at_limit() {
+	local now
+	now=$(value peak_entries)
+	((now >= LIMIT - 16 && now <= LIMIT + 16)) || { echo "$now entries at the most, with a limit of $LIMIT"; return 1; }
+}
+
+filled() {
+	echo $LIMIT >"$MAX"
+	traffic_churn 400
+	traffic_in "$CLIENT2" flood 1000 10.2.0.2 30000 fd02::2 30000
+	traffic_churning+=($!)
+	wait_for 60 drops_are 100
+}
+drops_are() { [ "$(value kernel_early_drop)" -ge "$1" ]; }
+
+# Somebody who looks
+reads() {
+	# One process. Its pid is that of the shell in the namespace.
+	ip netns exec "$GATEWAY" bash -c 'while :; do
+		for file in "$1"/{summary,states,transitions,ends,ports,histograms}; do
+			mapfile <"$file"
+		done
+	done' - $PROC 2>/dev/null &
+	reader=$!
+}
+
+# The longer the more pauses
+stays_full() {
+	local end=$((SECONDS + LONG)) early
+	while ((SECONDS < end)); do
+		early=$(value kernel_early_drop)
+		read -rt $PAUSE <> <(:) || :
+		drops_are $((early + 10)) || { echo "no drops any more"; return 1; }
+		traffic_pause
+		exact_and_audited "$GATEWAY" || return
+		pauses=$((pauses + 1))
+		traffic_go
+	done
+}
+
+reloaded() {
+	module_unload && module_load || return
+	before=$(value kernel_early_drop)
+	wait_for 60 drops_are $((before + 50)) && at_limit
+}
+
+stops() { traffic_pause && exact_and_audited "$GATEWAY" && accounted "$GATEWAY"; }
+
+# Since the kernel's counter was $before. The garbage collector evicts as well, and does
+# not tell that counter.
+evicted() {
+	local early
+	early=$(($(value kernel_early_drop) - before))
+	evictions="$(ended '$4 == "evicted"') evicted, $early of them by early drop; $(value created) created, $(value kernel_drop) refused"
+	echo "$evictions"
+	(($(ended '$4 == "evicted"') >= early && early > 0)) && [ "$(ended '$4 != "netns"')" = "$(value destroyed)" ]
+}
+
+traffic_serve
+plan $((5 + 3 + STEP + 1))
+
+before=$(value kernel_early_drop) pauses=0
+check "the table is full, and entries are evicted" filled
+reads
+check "full for $LONG s: exact, audit finds nothing at each pause" stays_full
+note "$pauses pauses"
+check "never more than the limit" at_limit
+check "the traffic stops: exact, each entry is accounted for" stops
+check "what was evicted has ended as that" evicted
+note "${evictions:-}"
+traffic_go
+check "the module comes and goes" reloaded
+check "the traffic stops: exact, each entry is accounted for" stops
+check "what was evicted meanwhile has ended as that" evicted
+note "${evictions:-}"
+kill "$reader"
+wait "$reader" 2>/dev/null
+reader=''
+traffic_end
+step "flush" flush
+module_restore || note "cannot be unloaded"
+check "kernel log is clean" kernel_is_clean
+finish
