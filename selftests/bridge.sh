@@ -9,6 +9,9 @@
 #
 # One difference is there, and heals: with br_netfilter such a reset closes the entry, and
 # leaves by no hook. The entry's next packet or an audit puts it right.
+#
+# br_netfilter changes what becomes of the machine's own bridges, as long as it is loaded:
+# it is unloaded again, if it was not there.
 # shellcheck disable=SC2154,SC2016,SC2317 # $here and $tmp are set by lib.sh; awk's $1; check calls
 
 # shellcheck source=selftests/scene.sh
@@ -18,6 +21,13 @@ COUNT=10
 BOTH=$((2 * COUNT))	# IPv4 and IPv6
 TARGETS=(10.9.0.3 7 fd09::3 7)
 
+br_netfilter_before=''
+[ ! -d /sys/module/br_netfilter ] || br_netfilter_before=1
+cleanup_more() {
+	traffic_end
+	module_restore
+	[ -n "$br_netfilter_before" ] || { topology_down; modprobe -r br_netfilter; } 2>/dev/null
+}
 modprobe -a bridge br_netfilter nf_conntrack_bridge 2>"$tmp/modprobe" || skip_all "$(<"$tmp/modprobe")"
 require_module
 
