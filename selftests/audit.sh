@@ -7,7 +7,7 @@
 # it. Audit names the two cells and heals them; so does the entry's next packet.
 #
 # Also: nothing to find in a large quiet table; what audits under traffic leave
-# behind; and all files read in pieces.
+# behind.
 # shellcheck disable=SC2154,SC2016 # $here and $tmp are set by lib.sh; awk's $1
 
 # shellcheck source=selftests/lib.sh
@@ -148,69 +148,7 @@ audits_under_traffic() {
 	(($(value created) > created + 30))
 }
 
-# The ticker comes by every second, and takes note of peaks.
-settled() {
-	on "$GATEWAY" cat "$PROC/summary" >"$tmp/summary" || return
-	read -rt 2 <> <(:) || :
-	on "$GATEWAY" cat "$PROC/summary" | cmp - "$tmp/summary"
-}
-
-# Reading in pieces: PATH is relative to /proc/net
-
-in_pieces() {
-	on "$GATEWAY" sh -ec '
-		cd "$1"; file=/proc/net/$2
-		cat $file >whole
-		test -s whole
-		for size in 1 100; do
-			dd if=$file bs=$size status=none >pieces
-			cmp whole pieces
-		done' - "$tmp" "$1"
-}
-from_the_middle() {
-	on "$GATEWAY" sh -ec '
-		cd "$1"; file=/proc/net/$2
-		cat $file >whole
-		for skip in 1 40 100 $(($(wc -c <whole) - 1)); do
-			dd if=$file bs=64k iflag=skip_bytes skip=$skip status=none >rest
-			tail -c +$((skip + 1)) whole | cmp - rest
-		done' - "$tmp" "$1"
-}
-past_the_end() {
-	on "$GATEWAY" sh -ec '
-		cd "$1"; file=/proc/net/$2
-		size=$(wc -c <$file)
-		for skip in $size $((size + 1)) 1000000; do
-			dd if=$file bs=64k iflag=skip_bytes skip=$skip status=none >rest
-			! test -s rest
-		done' - "$tmp" "$1"
-}
-# One open file: backwards, and two readers that share it
-seeks() {
-	on "$GATEWAY" python3 - "/proc/net/$1" <<-'EOF'
-	import os, sys
-	fd = os.open(sys.argv[1], os.O_RDONLY)
-	whole = b"".join(iter(lambda: os.read(fd, 65536), b""))
-	for at in (0, len(whole) // 2, 1, len(whole), 3 * len(whole), 0):
-	    assert os.pread(fd, 50, at) == whole[at:at + 50], ("pread", at)
-	    assert os.lseek(fd, at, os.SEEK_SET) == at
-	    assert os.read(fd, 50) == whole[at:at + 50], ("lseek", at)
-	for wrong in (-1, -(1 << 62)):
-	    try:
-	        os.lseek(fd, wrong, os.SEEK_SET)
-	    except OSError:
-	        continue
-	    sys.exit("seeks to %d" % wrong)
-	EOF
-}
-not_written() { ! on "$GATEWAY" sh -c 'echo 1 >"/proc/net/$1"' - "$1"; }
-readable() { on "$GATEWAY" setpriv --reuid=65534 --clear-groups cat "/proc/net/$1"; }
-for_root_only() { ! readable "$1"; }
-
-FILES=(ctxstat/summary ctxstat/states ctxstat/transitions ctxstat/ends ctxstat/ports
-	ctxstat/histograms ctxstat/audit stat/ctxstat)
-require python3 setpriv
-plan $((29 + 6 * ${#FILES[@]}))
+plan 28
 
 check "servers listen" echo_servers
 check "a connection is open" tcp_open
@@ -244,20 +182,6 @@ check "the flow is gone" gone
 
 check "$QUIET entries" quiet_table
 check "audit finds nothing in a large table" found "$QUIET"
-
-check "no peak is news any more" wait_for 20 settled
-for file in "${FILES[@]}"; do
-	check "$file read in pieces" in_pieces "$file"
-	check "$file read from the middle" from_the_middle "$file"
-	check "$file read past the end" past_the_end "$file"
-	check "$file read back and forth" seeks "$file"
-	check "$file cannot be written" not_written "$file"
-	if [ "$file" = ctxstat/audit ]; then
-		check "$file is for root only" for_root_only "$file"
-	else
-		check "$file is for everybody" readable "$file"
-	fi
-done
 
 check "traffic" traffic_up 400
 check "audits under traffic" audits_under_traffic
