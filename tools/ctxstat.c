@@ -342,9 +342,12 @@ static int set_option(struct options *opt, const struct option *option, const ch
 {
 	void *into = (char *)opt + option->into;
 
+	if (!value) {
+		*(bool *)into = true;
+		return EXIT_OK;
+	}
 	switch (option->kind) {
 	case VALUE_NONE:
-		*(bool *)into = true;
 		break;
 	case VALUE_TEXT:
 		*(const char **)into = value;

@@ -171,7 +171,7 @@ static void draw_history(const struct options *opt, int x, int width, const char
 	format_rate(opt, high, true, high_cell);
 	x = put(3, x, STYLE_PLAIN, low_cell);
 	x = put(3, x, STYLE_PLAIN, "-");
-	x = put(3, x, STYLE_PLAIN, high_cell) + 1;
+	put(3, x, STYLE_PLAIN, high_cell);
 	for (i = 0; i < n; i++)
 		draw_spark(end - n + i, past->value[(past->n - n + i) % HISTORY_MAX], low, high);
 }

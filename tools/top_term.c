@@ -109,9 +109,8 @@ static int no_terminal(const char *why)
 }
 
 /* Asked beforehand, as curses would say it in its own words, or not at all. */
-static int check_terminal(void)
+static int check_terminal(const char *term)
 {
-	const char *term = getenv("TERM");
 	bool moves;
 	int err;
 
@@ -134,7 +133,8 @@ static int check_terminal(void)
 
 int term_begin(void)
 {
-	int ret = check_terminal();
+	const char *term = getenv("TERM");
+	int ret = check_terminal(term);
 
 	if (ret)
 		return ret;
@@ -145,7 +145,7 @@ int term_begin(void)
 		return ret;
 	setlocale(LC_CTYPE, "");
 	/* The console knows how to read them, but its fonts have few of them. */
-	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8") && strcmp(getenv("TERM"), "linux");
+	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8") && strcmp(term, "linux");
 	/* The size is what the terminal says, and not what it was once exported as. */
 	use_env(FALSE);
 	use_tioctl(TRUE);
