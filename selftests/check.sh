@@ -196,7 +196,7 @@ case ${kernels[*]} in
 esac
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
-	bc sparse dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
+	bc sparse cppcheck coccinelle dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
 	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} "${to_build_kernels[@]}" || exit 2
 # These are not installed: they would start services.
