@@ -64,7 +64,7 @@ created_on_exceeds() { [ "$(created_on "$1")" -gt "$2" ]; }
 counts_on() {
 	local before
 	before=$(created_on "$1") && taskset -pc "$1" "${traffic_churning[1]}" &&
-		wait_for 20 created_on_exceeds "$1" "$before"
+		wait_for 60 created_on_exceeds "$1" "$before"
 }
 
 exact_and_audited() { exact "$GATEWAY" && audit_clean "$GATEWAY"; }
@@ -79,6 +79,7 @@ exact_after_traffic() {
 	return $status
 }
 
+kept=0
 offline_under_traffic() {
 	counts_on "$1" && switch "$1" 0 && kept=$(created_on "$1") && ((kept))
 }
@@ -124,8 +125,8 @@ flip_end() {
 }
 lines_reach() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 # So many more
-flips() { wait_for 30 lines_reach "$tmp/flips" $(($(wc -l <"$tmp/flips") + $1)); }
-readings() { wait_for 30 lines_reach "$tmp/readings" $(($(wc -l <"$tmp/readings") + $1)); }
+flips() { wait_for 60 lines_reach "$tmp/flips" $(($(wc -l <"$tmp/flips") + $1)); }
+readings() { wait_for 60 lines_reach "$tmp/readings" $(($(wc -l <"$tmp/readings") + $1)); }
 
 flipping() { flips 4 && readings 2; }
 flipping_reload() { module_unload && flips 2 && module_load && flipping; }
@@ -143,7 +144,7 @@ ask_on() {
 asked_and_counted_on() {
 	local before i
 	before=$(created_on "$1")
-	for ((i = 0; i < 10; i++)); do
+	for ((i = 0; i < 30; i++)); do
 		ask_on "$1" || return
 		! created_on_exceeds "$1" "$before" || return 0
 	done
@@ -202,10 +203,11 @@ bequeathed_right() {
 	return 1
 }
 
-plan $((4 * ${#hot[@]} + 9 + 2 * LOADS + 9))
+plan $((1 + 4 * ${#hot[@]} + 9 + 2 * LOADS + 9))
 note "CPUs to be switched off: ${hot[*]}"
 traffic_up $CHURN
 timeouts 1000
+check "busy enough for counters per CPU" asked_and_counted_on "${hot[0]}"
 
 for cpu in "${hot[@]}"; do
 	check "CPU $cpu: offline under traffic" offline_under_traffic "$cpu"
