@@ -14,7 +14,8 @@
 #   --cpus N             virtual CPUs (2)
 #   --memory MB          (2048)
 #   --icount             count instructions: one guest nanosecond is one instruction,
-#                        whatever this machine's load; implies one CPU
+#                        whatever this machine's load; on one CPU, unless --cpus says
+#                        otherwise. Several take turns, and what one executes is time for all
 #   --one-thread         the virtual CPUs take turns instead of running in parallel:
 #                        slower, but without the fault of QEMU described below
 #   --append "ARGS"      more kernel parameters
@@ -80,7 +81,7 @@ say() { echo "run.sh: $*" >&2; }
 die() { say "$*"; exit 125; }
 usage() { sed -n '/^# usage:/,/^#$/{s/^# \?//p}' "${BASH_SOURCE[0]}" >&2; exit 125; }
 
-kernel=6.12 image='' modules_root='' release='' cpus=2 memory=2048 icount='' append=''
+kernel=6.12 image='' modules_root='' release='' cpus='' memory=2048 icount='' append=''
 timeout=900 slot=0 log='' ignore='' tty='' threads=multi env=()
 root='' arch=amd64 share='' disk='' init='' uefi=''
 
@@ -118,6 +119,7 @@ while (($#)); do
 	esac
 done
 (($#)) || usage
+[[ -n $cpus ]] || cpus=$((${icount:-0} ? 1 : 2))
 
 for number in "$cpus" "$memory" "$timeout" "1$slot"; do
 	[[ $number =~ ^[1-9][0-9]*$ ]] || die "not a number: $number"
@@ -506,7 +508,7 @@ if [[ -n $uefi ]]; then
 		-drive "file=${uefi//,/,,},format=raw,if=pflash,unit=1")
 fi
 if [[ -n $icount ]]; then
-	arguments+=(-accel "tcg,thread=single" -smp 1 -icount "shift=0,sleep=off")
+	arguments+=(-accel "tcg,thread=single" -smp "$cpus" -icount "shift=0,sleep=off")
 else
 	arguments+=(-accel "tcg,thread=$threads" -smp "$cpus")
 fi
