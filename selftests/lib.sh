@@ -218,5 +218,5 @@ kernel_is_clean() {
 		echo "tainted: $taint"
 		return 1
 	fi
-	! dmesg | grep -E 'BUG:|WARNING:|Oops|Internal error:|Call [Tt]race|possible recursive locking|suspicious RCU|unreferenced object'
+	! dmesg | awk -f "$here/vm/reports.awk" | grep -E 'BUG:|WARNING:|Oops|Internal error:|Call [Tt]race|possible recursive locking|suspicious RCU|unreferenced object'
 }

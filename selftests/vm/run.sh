@@ -42,8 +42,8 @@
 #
 # The VM boots with panic_on_warn, and afterwards the kernel's log is searched for
 # complaints: one is a failure, whatever COMMAND said. A kernel with kmemleak is asked
-# for leaks. One with KCSAN does not panic, and its reports count only if ctxstat has a
-# part in them.
+# for leaks. One with KCSAN does not panic. Some reports count only if ctxstat has a part in
+# them: reports.awk says which.
 #
 # Exit:
 #   99    the kernel complained; the lines and their context are on stderr
@@ -557,7 +557,7 @@ harmless='Spectre V2 : WARNING'
 verdict=0
 tr -d '\r' <"$tmp/kernel.log" >"$tmp/plain.log"
 mv "$tmp/plain.log" "$tmp/kernel.log"
-awk -f "$here/kcsan.awk" "$tmp/kernel.log" | grep -E "$complaints" | grep -v -E "$harmless${ignore:+|$ignore}" >"$tmp/complaints" || :
+awk -f "$here/reports.awk" "$tmp/kernel.log" | grep -E "$complaints" | grep -v -E "$harmless${ignore:+|$ignore}" >"$tmp/complaints" || :
 if [[ -s $tmp/complaints ]]; then
 	say "the kernel ($release) complained:"
 	grep -n -F -x -m 1 -f "$tmp/complaints" "$tmp/kernel.log" >"$tmp/first"
