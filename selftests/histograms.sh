@@ -255,8 +255,8 @@ expired() {
 	states_of "$GATEWAY" | awk -v l4proto="$1" '$2 == l4proto { n += $4 } END { exit n + 0 }'
 }
 live() {
-	timeouts 3 'udp_timeout*' && timeouts 6 'icmp*_timeout' && before &&
-		ct -I -p udplite -s 192.0.2.1 -d 192.0.2.2 --sport 1 --dport 2 -t 11 &&
+	timeouts $((3 * patience)) 'udp_timeout*' && timeouts $((6 * patience)) 'icmp*_timeout' && before &&
+		ct -I -p udplite -s 192.0.2.1 -d 192.0.2.2 --sport 1 --dport 2 -t $((11 * patience)) &&
 		connections && wait_for 30 expired udplite && expired udp && expired icmp && expired icmpv6 &&
 		[ "$(value entries)" -ge 6 ] && flushed
 }
@@ -324,12 +324,13 @@ tc -n "$SERVER" qdisc del dev eth0 root
 check "all are deleted" flushed
 check "lifetimes are those of the events" lifetimes_exact
 
+# All times are $patience times as long: 2, 4, 8 and 16 s are bounds of buckets then, too.
 check "entries of 3, 6, 11 and some more seconds" live
-check "3 s" since_before udp lifetime 4 6 3
-check "6 s" since_before icmp lifetime 8 3 6
-check "6 s, icmpv6" since_before icmpv6 lifetime 8 3 6
-check "11 s" since_before udplite lifetime 16 1 11
-check "deleted after 11 s" since_before tcp lifetime 16 6 11
+check "3 s" since_before udp lifetime $((4 * patience)) 6 $((3 * patience))
+check "6 s" since_before icmp lifetime $((8 * patience)) 3 $((6 * patience))
+check "6 s, icmpv6" since_before icmpv6 lifetime $((8 * patience)) 3 $((6 * patience))
+check "11 s" since_before udplite lifetime $((16 * patience)) 1 $((11 * patience))
+check "deleted after 11 s" since_before tcp lifetime $((16 * patience)) 6 $((11 * patience))
 
 timeouts 600 '*_timeout*'
 check "$MANY at once" many
