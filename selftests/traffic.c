@@ -353,7 +353,8 @@ static int churn_open(struct connection *c, const union address *to, int i,
 	set_port(&from, FIRST_SOURCE + i);
 	if (bind(c->fd, &from.any, size_of(&from)) ||
 	    connect(c->fd, &to->any, size_of(to))) {
-		if (errno != EADDRINUSE && errno != EADDRNOTAVAIL && errno != ECONNRESET)
+		if (errno != EADDRINUSE && errno != EADDRNOTAVAIL &&
+		    errno != ECONNRESET && errno != ECONNREFUSED)
 			err(1, "connect");
 		close(c->fd);
 		c->fd = -1;
