@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A kernel's log without the reports in which ctxstat has no part, of two checks that find
-# much in others: KCSAN's of races, between two lines of equal signs; and of lists that are
-# read without rcu_read_lock() (PROVE_RCU_LIST), which nf_tables does under a mutex of its
-# own, from such a line to the end of a backtrace.
+# A kernel's log without the reports of two checks that find much in others, if ctxstat has
+# no part in them: KCSAN's of races, between two lines of equal signs; and of lists that
+# nf_tables reads under a mutex of its own, which PROVE_RCU_LIST does not know, from such a
+# line to the end of a backtrace. A report within a report is kept.
 
 # mawk has no {20,}.
 function print_if(wanted) {
@@ -12,16 +12,19 @@ function print_if(wanted) {
 	report = ""
 }
 
-report == "" && /====================$/ { report = $0 "\n"; lines = 1; next }
+report == "" && /====================$/ { report = $0 "\n"; lines = complaints = 0; lists = 0; next }
 
 report != "" {
 	report = report $0 "\n"
-	if (++lines == 2) {
+	complaints += /BUG:|WARNING:/
+	lists += /RCU-list traversed in non-reader section/
+	if (++lines == 1) {
 		races = /BUG: KCSAN/
 		if (!races && !/suspicious RCU usage/)
 			print_if(1)
 	} else if (races ? /====================$/ : /<\/TASK>/) {
-		print_if(report ~ /\[ctxstat\]|ctxstat_/)
+		print_if(complaints > 1 || report ~ /\[ctxstat\]|ctxstat_/ ||
+			 !races && !(lists && report ~ /\[nf_tables\]/))
 	} else if (lines > 300) {
 		print_if(1)	# it was something else
 	}

@@ -421,9 +421,11 @@ status=$?
 done 2>/dev/null
 [ -z "${copy:-}" ] || wait "$copy"
 
-# A kernel that looks for leaks is asked. What is younger than five seconds it does not tell.
+# A kernel that looks for leaks is asked. What is younger than five seconds it does not
+# tell, nor what has changed since the scan before.
 leaks=/sys/kernel/debug/kmemleak
 if [ -e $leaks ]; then
+	echo scan >$leaks
 	$box sleep 6
 	echo scan >$leaks
 	while IFS= read -r line; do
@@ -457,8 +459,11 @@ rm -rf "$initrd"
 # does not panic because a timer's first ticks came late (no_timer_check).
 parameters="console=$console panic=-1 oops=panic panic_on_warn=1 nokaslr no_timer_check watchdog_thresh=60"
 parameters+=" rcupdate.rcu_cpu_stall_timeout=100 loglevel=7"
+case $kernel in
 # Its reports are warnings, and most are of others.
-[[ $kernel != *-kcsan ]] || parameters+=" panic_on_warn=0"
+*-kcsan) parameters+=" panic_on_warn=0" ;;
+*-debug) parameters+=" page_poison=1" ;;
+esac
 parameters+=" $append"
 
 [[ -z $init ]] || parameters+=" systemd.unit=ctxstat-vm.target systemd.hostname=ctxstat-vm"
@@ -481,7 +486,8 @@ export_folder()
 		arguments+=(-virtfs "local,path=${2//,/,,},mount_tag=$1,security_model=none,readonly=on,multidevs=remap")
 		return
 	fi
-	# It has no option for read-only: all that it sees is, but for its socket and its lock.
+	# It has no option for read-only: the root file system is, but for its socket and its
+	# lock. The VM mounts all of it so.
 	# shellcheck disable=SC2016 # for that shell
 	setpriv --pdeathsig KILL unshare --mount --propagation private sh -c \
 		'mount --bind "$0" "$0" && mount -o remount,bind,ro / && mount -t tmpfs run /run && exec "$@"' \
