@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Run the tests: those of the sources and the tool here, all others in virtual machines, one
-# each, on every kernel; those that boot machines of their own once. Two run beside each
+# each, on every kernel, or, beside other users of conntrack, on one in turn; those that boot
+# machines of their own once. Two run beside each
 # other, if there are two CPUs. What takes long and finds little is left out: packages.sh and
 # install.sh, as dkms.sh does the most of what they do on machines that boot; and on arm64,
 # which is cross-built and emulated, all but the tests that say most about it.
@@ -38,7 +39,7 @@ logs=${LOGS:-$top/build/logs}
 vm_options=${VM_OPTIONS---one-thread}
 only=("$@")
 
-if [[ ${ARCH:-} == arm64 && ${#plain[@]} != ${#kernels[@]} ]]; then
+if [[ ${ARCH:-} == arm64 ]] && ((${#plain[@]} != ${#kernels[@]})); then
 	echo "check.sh: on arm64 there are Debian's usual kernels only" >&2
 	exit 2
 fi
@@ -131,7 +132,9 @@ on_some() {
 # jobs: "KERNEL KIND TEST" of all tests that boot, one a line. Those that boot machines of
 # their own, which take longest, come first; the few for arm64 take turns with the kernels.
 jobs() {
-	local test number=0
+	local test number
+	# From commit to commit each has its turn on each.
+	number=$(git rev-list --count HEAD 2>/dev/null || echo 0)
 	if [ -n "$amd64" ]; then
 		((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
 			echo "${plain[-1]} boot $test"
@@ -239,4 +242,4 @@ for name in $(awk '$3 { print $1 }' "$logs/results"); do
 	awk '/^ok /{ shown = 0 } /^not ok |# SKIP/{ shown = 15 } shown-- > 0' "$logs/$name.out"
 done
 awk '{ passed += $2; failed += $3 }
-	END { print passed + 0 " passed, " failed + 0 " failed"; exit failed > 0 }' "$logs/results"
+	END { print passed + 0 " passed, " failed + 0 " failed"; exit failed > 0 || !passed }' "$logs/results"
