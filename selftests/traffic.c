@@ -9,13 +9,13 @@
  *   spray  a datagram to each of COUNT ports, from PORT on
  *   flood  the same again and again until killed, whatever becomes of them
  *   ask    a datagram to PORT from each of COUNT sockets, at once; then wait until
- *          each is answered
+ *          each is answered, or fail after a minute
  *   ping   the same with ICMP echo requests; they have no PORT, any will do
  *   knock  begin a TCP connection to each of COUNT ports, from PORT on, and give it
  *          up at once: where nobody answers, a conntrack entry stays in SYN_SENT
- *   hold   COUNT TCP connections to PORT, which stay open until killed
- *   talk   the same, and as many UDP ones; at each SIGUSR1 a byte goes there and
- *          back on each of them
+ *   hold   COUNT TCP connections to PORT, which stay open until killed; at each
+ *          SIGUSR1 a byte goes there and back on each of them
+ *   talk   the same, and as many UDP ones
  *   churn  TCP and UDP connections to PORT that begin and end until killed,
  *          from COUNT source ports in turn: so a conntrack table gets that
  *          many entries of them and then loses one for each new one
@@ -24,7 +24,7 @@
  *   -c     run on this CPU only
  *
  * A line "ready" on stdout says that serve answers, or that hold and talk have them
- * all; and that talk has talked again.
+ * all; and again, that all have been answered.
  * Stopped (SIGSTOP) and continued, churn and flood go on as if nothing was.
  */
 #define _GNU_SOURCE
@@ -44,6 +44,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define MAX_TARGETS	8
@@ -235,6 +236,7 @@ static void ask(bool echo)
 {
 	int i, n = count * nr_targets;
 	int *fds = calloc(n, sizeof(*fds));
+	struct timeval patience = { .tv_sec = 60 };
 	char message[8] = { ANSWER };
 
 	if (!fds)
@@ -249,6 +251,7 @@ static void ask(bool echo)
 			err(1, "socket");
 		if (echo)
 			message[0] = v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;
+		setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 		if (connect(fds[i], &to->any, size_of(to)) ||
 		    send(fds[i], message, sizeof(message), 0) < 0)
 			err(1, "send");
@@ -309,7 +312,7 @@ static void hold(bool talk)
 		err(1, "calloc");
 	sigemptyset(&again);
 	sigaddset(&again, SIGUSR1);
-	if (talk && sigprocmask(SIG_BLOCK, &again, NULL))
+	if (sigprocmask(SIG_BLOCK, &again, NULL))
 		err(1, "sigprocmask");
 	for (i = 0; i < n; i++) {
 		fds[i] = opened(i < count * nr_targets ? SOCK_STREAM : SOCK_DGRAM,
