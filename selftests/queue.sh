@@ -29,7 +29,7 @@ require_module
 queue_open() {
 	{ coproc QUEUE { exec ip netns exec "$GATEWAY" python3 "$here/queue/hold.py" 2>"$tmp/queue.err"; }; } 2>/dev/null
 	program=$QUEUE_PID
-	read -rt 60 -u "${QUEUE[0]}" reply && [ "$reply" = ready ] || { cat "$tmp/queue.err"; return 1; }
+	read -rt $((60 * patience)) -u "${QUEUE[0]}" reply && [ "$reply" = ready ] || { cat "$tmp/queue.err"; return 1; }
 }
 queue_close() {
 	kill "$program"
@@ -39,7 +39,7 @@ queue_close() {
 # tell COMMAND ANSWER: a pattern
 tell() {
 	echo "$1" >&"${QUEUE[1]}"
-	read -rt 90 -u "${QUEUE[0]}" reply || { cat "$tmp/queue.err"; return 1; }
+	read -rt $((90 * patience)) -u "${QUEUE[0]}" reply || { cat "$tmp/queue.err"; return 1; }
 	# shellcheck disable=SC2053
 	[[ $reply == $2 ]] || { echo "$1: $reply, not $2"; return 1; }
 }
@@ -76,8 +76,12 @@ replies_wait() {
 	asking=$!
 	tell "hold $REPLIES" "holds $REPLIES"
 }
-answered() { wait "$asking"; }
+answered() {
+	traffic_ended "$asking"
+	wait "$asking"
+}
 not_answered() {
+	traffic_ended "$asking"
 	kill "$asking"
 	wait "$asking" 2>/dev/null
 	(($? == 143))
@@ -98,7 +102,7 @@ fins_wait() {
 	traffic_in "$CLIENT" hold $COUNT 10.2.0.2 7 fd02::2 7
 	holding=$!
 	wait_for 30 traffic_ready 1 && tell "hold 0" "holds 0" && kill "$holding" &&
-		tell "hold $REPLIES" "holds *" && closing_are $REPLIES
+		traffic_ended "$holding" && tell "hold $REPLIES" "holds *" && wait_for 20 closing_are $REPLIES
 }
 fins_go_on() { tell pass passes && wait_for 30 has tcp TIME_WAIT "$REPLIES 0 $REPLIES"; }
 
@@ -115,7 +119,9 @@ kernel_waits() {
 	on "$GATEWAY" awk -v expected="$1" '{ n += $3 } END { exit n != expected }' /proc/net/netfilter/nfnetlink_queue
 }
 
-program_gone() { queue_close && entries_are 0 && queue_open; }
+# The kernel drops what waited a moment later.
+nothing_tracked() { [ "$(ct -C)" = 0 ]; }
+program_gone() { queue_close && entries_are 0 && wait_for 20 nothing_tracked && queue_open; }
 
 # The kernel drops what waits as a hook goes away, and the program does not know.
 unloaded() {
@@ -156,7 +162,7 @@ table inet silence {
 	}
 }
 RULES
-plan $((18 * STEP + 12))
+plan $((18 * STEP + 19))
 
 check "a program takes the queue" queue_open
 
@@ -165,11 +171,11 @@ queued forward 0 'meta l4proto { tcp, udp } ct state new'
 check "first packets wait" new_wait
 check "first packets wait: they have entries, and none is counted" exact "$GATEWAY" $NEW
 step "first packets, accepted" new_given accept $NEW
-new_wait
+check "first packets wait again" new_wait
 step "first packets, dropped" new_given drop 0
-new_wait
+check "and again" new_wait
 step "first packets, accepted, the newest first" new_given backwards $NEW
-new_wait
+check "first packets wait for a program" new_wait
 step "first packets, the program goes away" program_gone
 step "first packets, unloaded meanwhile: they are dropped" new_unloaded
 step "first packets, loaded meanwhile, accepted" new_loaded
@@ -186,20 +192,20 @@ step "replies, loaded meanwhile, accepted" replies_loaded
 queued forward 0 'tcp flags & fin == fin'
 step "FINs wait" fins_wait
 step "FINs, accepted" fins_go_on
-fins_wait
+check "FINs wait again" fins_wait
 step "FINs, loaded and unloaded meanwhile" fins_reloaded
 queued forward 0 'udp sport 7'
-replies_wait
+check "replies wait for another verdict" replies_wait
 check "replies change the entries, by verdict" replies_given assured
 check "replies change the entries, by verdict: not seen at once" differs "$REPLIES 0 0" "$REPLIES 0 $REPLIES"
 step "replies change the entries, by verdict: an audit heals" heals $REPLIES
 
 # Between conntrack and ctxstat
 queued prerouting $BETWEEN 'udp sport 7'
-replies_wait
+check "replies wait before ctxstat" replies_wait
 check "replies wait before ctxstat: not seen yet" differs "$REPLIES $REPLIES 0" "$REPLIES 0 0"
 step "replies wait before ctxstat: accepted, they heal it" replies_given accept
-replies_wait
+check "replies wait before ctxstat again" replies_wait
 check "replies before ctxstat, dropped" replies_dropped
 check "replies before ctxstat, dropped: never seen" differs "$REPLIES $REPLIES 0" "$REPLIES 0 0"
 step "replies before ctxstat, dropped: an audit heals" heals $REPLIES

@@ -80,5 +80,6 @@ talk_again() {
 talk_ends() {
 	kill "$talker" || return
 	wait "$talker" 2>/dev/null
+	traffic_ended "$talker"
 	talker=''
 }

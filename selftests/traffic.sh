@@ -14,6 +14,7 @@
 #                           one more generator, see traffic.c; its pid is in $!
 #   traffic_flows N         wait until N more entries have begun: the traffic
 #                           runs, and the module counts
+#   traffic_ended PID       that generator has been waited for
 #   traffic_pause, traffic_go
 #                           stop and continue what churns
 #   traffic_end             end it all
@@ -65,6 +66,13 @@ traffic_flows() {
 		cat "$tmp/traffic"
 		return 1
 	}
+}
+
+traffic_ended() {
+	local i
+	for i in "${!traffic_pids[@]}"; do
+		[ "${traffic_pids[i]}" != "$1" ] || unset "traffic_pids[i]"
+	done
 }
 
 traffic_pause() { kill -STOP "${traffic_churning[@]}"; }
