@@ -67,14 +67,12 @@ counts_on() {
 		wait_for 60 created_on_exceeds "$1" "$before"
 }
 
-exact_and_audited() { exact "$GATEWAY" && audit_clean "$GATEWAY"; }
-
 exact_after_traffic() {
 	local status=0
 
 	traffic_flows 50 || return
 	traffic_pause
-	exact_and_audited || status=1
+	exact_and_audited "$GATEWAY" || status=1
 	traffic_go
 	return $status
 }
@@ -184,10 +182,10 @@ numbers() {
 		}' "$tmp/numbers"
 }
 
-asked_right() { numbers "$asked" 0 && exact_and_audited; }
+asked_right() { numbers "$asked" 0 && exact_and_audited "$GATEWAY"; }
 flush() { on "$GATEWAY" conntrack -F; }
-flushed_right() { flush && numbers 0 "$asked" && exact_and_audited; }
-online_right() { switch_all 1 && numbers 0 "$asked" && exact_and_audited; }
+flushed_right() { flush && numbers 0 "$asked" && exact_and_audited "$GATEWAY"; }
+online_right() { switch_all 1 && numbers 0 "$asked" && exact_and_audited "$GATEWAY"; }
 
 # What dying namespaces had
 bequeathed() { awk '$4 == "netns" { sum += $5 } END { print sum + 0 }' $PROC/ends; }

@@ -101,6 +101,7 @@ configured() {
 
 # Its rules, and no others: those of the topology are deleted.
 started() {
+	local rule
 	on "$GATEWAY" nft delete table inet gateway && shorewall start || return
 	shorewall status && on "$GATEWAY" iptables-save >"$tmp/rules" || return
 	for rule in 'MASQUERADE' 'DNAT --to-destination 10.3.0.2:80' '-A net-loc .*--ctorigdstport 8080' 'CT --helper ftp'; do
