@@ -7,7 +7,7 @@
 # no Debian.
 #
 # What they find and is no fault is not looked for, and the reason stands beside it. It
-# takes about two minutes.
+# takes about two minutes, and before that the sources of a kernel are fetched.
 
 set -u
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
@@ -116,9 +116,13 @@ coccinelle_module() {
 	local script
 	for script in $(grep -lr '^virtual report' "$source/scripts/coccinelle" --include='*.cocci' | sort); do
 		! grep -q '@ocaml\|script:ocaml' "$script" || continue
-		echo "$script" >>"$tmp/scripts"
 		(cd "$tmp/kernel/module" && spatch -D report --very-quiet --no-show-diff --no-includes \
-			--cocci-file "$script" "${@/%/.c}" 2>/dev/null)
+			--cocci-file "$script" "${@/%/.c}" 2>"$tmp/spatch") || {
+			echo "$script failed:"
+			cat "$tmp/spatch"
+			continue
+		}
+		echo "$script" >>"$tmp/scripts"
 	done
 }
 

@@ -125,7 +125,10 @@ deleted_entries() { all_talk && ct -D -p tcp --dport 7 >/dev/null && wait_for 10
 # under traffic
 
 # Without it, the listing shows all states.
-traffic_stops() { traffic_pause && flowtable_gone && wait_for 20 let_all_go && exact_and_audited "$GATEWAY"; }
+traffic_stops() {
+	traffic_pause && flowtable_gone && wait_for 20 let_all_go && exact_and_audited "$GATEWAY" && accounted "$GATEWAY"
+}
+some_entries() { [ "$(value entries)" -gt 100 ] || { value entries; return 1; }; }
 churning() { traffic_churn 150 && traffic_flows 300 && wait_for 20 some_offloaded; }
 # Flowtables that come and go. At last a flush: it takes the translation away from what is
 # connected, and nothing may follow.
@@ -136,13 +139,13 @@ comes_and_goes() {
 		traffic_flows 50 && flowtable && traffic_flows 50 || return
 		((i == 2)) || flowtable_gone || return
 	done
-	flush
 }
+flushed_under_traffic() { traffic_go && traffic_flows 50 && flush; }
 # What was flushed is held still
 let_all_go() { [ "$(ct -C)" = "$(truth "$GATEWAY" | awk '{ n += $4 } END { print n }')" ]; }
 
 traffic_serve
-plan $((7 * STEP + 10))
+plan $((7 * STEP + 13))
 
 step "taken over: each of $ALL" taken_over
 step "more packets: conntrack does not see them" unseen
@@ -162,8 +165,12 @@ talk_ends
 
 check "traffic" churning
 check "traffic stops: exact, audit finds nothing" traffic_stops
-check "traffic goes on, the flowtable comes and goes, flush" comes_and_goes
+check "traffic goes on, the flowtable comes and goes" comes_and_goes
 check "traffic stops again: exact, audit finds nothing" traffic_stops
+check "traffic stops again: it has left entries" some_entries
+flowtable
+check "traffic goes on, flush" flushed_under_traffic
+check "flushed: exact, audit finds nothing" traffic_stops
 traffic_end
 module_restore || note "cannot be unloaded"
 check "kernel log is clean" kernel_is_clean

@@ -55,10 +55,16 @@ reads() {
 	# One process. Its pid is that of the shell in the namespace.
 	ip netns exec "$GATEWAY" bash -c 'while :; do
 		for file in "$1"/{summary,states,transitions,ends,ports,histograms}; do
-			mapfile <"$file"
+			mapfile lines <"$file" && ((${#lines[@]} > 1)) && echo
 		done
-	done' - $PROC 2>/dev/null &
+	done' - $PROC >"$tmp/readings" 2>/dev/null &
 	reader=$!
+}
+has_read() {
+	local readings
+	readings=$(wc -l <"$tmp/readings")
+	echo "$readings tables"
+	kill -0 "$reader" && ((readings > 60))
 }
 
 # The longer the more pauses
@@ -84,24 +90,25 @@ reloaded() {
 stops() { traffic_pause && exact_and_audited "$GATEWAY" && accounted "$GATEWAY"; }
 
 # Since the kernel's counter was $before. The garbage collector evicts as well, and does
-# not tell that counter.
+# not tell that counter. Nothing ends in any other way.
 evicted() {
 	local early
 	early=$(($(value kernel_early_drop) - before))
 	evictions="$(ended '$4 == "evicted"') evicted, $early of them by early drop; $(value created) created, $(value kernel_drop) refused"
+	evictions+="; ended as $(on "$GATEWAY" awk 'NR > 1 { n[$4] += $5 } END { for (r in n) if (n[r]) printf "%s %d ", r, n[r] }' $PROC/ends)"
 	echo "$evictions"
-	(($(ended '$4 == "evicted"') >= early && early > 0)) && [ "$(ended '$4 != "netns"')" = "$(value destroyed)" ]
+	(($(ended '$4 == "evicted"') >= early && early > 0)) && [ "$(ended '$4 == "evicted"')" = "$(value destroyed)" ]
 }
 
 traffic_serve
-plan $((5 + 3 + STEP + 1))
+plan $((6 + 3 + STEP + 1))
 
 before=$(value kernel_early_drop) pauses=0
 check "the table is full, and entries are evicted" filled
 reads
 check "full for $LONG s: exact, audit finds nothing at each pause" stays_full
 note "$pauses pauses"
-check "never more than the limit" at_limit
+check "never more than 16 beyond the limit" at_limit
 check "the traffic stops: exact, each entry is accounted for" stops
 check "what was evicted has ended as that" evicted
 note "${evictions:-}"
@@ -110,6 +117,8 @@ check "the module comes and goes" reloaded
 check "the traffic stops: exact, each entry is accounted for" stops
 check "what was evicted meanwhile has ended as that" evicted
 note "${evictions:-}"
+check "tables were read all the time" has_read
+note "read: $(wc -l <"$tmp/readings") tables"
 kill "$reader"
 wait "$reader" 2>/dev/null
 reader=''
