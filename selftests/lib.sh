@@ -32,6 +32,8 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 . "$here/topology.sh"
 
 PROC=/proc/net/ctxstat
+# shellcheck disable=SC2034 # for those who source this
+STAT=/proc/net/stat/ctxstat
 
 [ "$(id -u)" = 0 ] || skip_all "must be run as root"
 require ip nft conntrack socat

@@ -13,7 +13,6 @@
 # More than twice the events in a second that give a namespace counters per CPU
 # (CTXSTAT_BUSY_EVENTS), as a flush may fall into two of them
 BUSY=1000
-STAT=/proc/net/stat/ctxstat
 
 require lnstat taskset stdbuf
 topology_up || skip_all "no namespaces can be made"

@@ -1,0 +1,365 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# vm: --memory 3072
+#
+# All together: connections from every CPU, as fast as they can be made, of UDP and TCP, to
+# thousands of ports, beside real ones that are translated in every way; the module is
+# loaded and unloaded, namespaces come and go with live entries, the table is flushed and
+# resized, every file is read in loops, and tracers and probes on the functions that ctxstat
+# traces go on and off. At the end the gateway and every other namespace are exact, audit
+# finds nothing, all entries are accounted for, and the memory is what it was before.
+#
+#   CTXSTAT_CONNECTIONS (100000), CTXSTAT_LOADS (5), CTXSTAT_NAMESPACES (50)
+#                        how many there are to be
+#   FULL=1               5,000,000 and 100 and 1,000
+
+set -u
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$(realpath "$0")")/lib.sh"
+# shellcheck source=selftests/traffic.sh
+. "$here/traffic.sh"
+
+[ -z "${FULL:-}" ] || : "${CTXSTAT_CONNECTIONS:=5000000}" "${CTXSTAT_LOADS:=100}" "${CTXSTAT_NAMESPACES:=1000}"
+CONNECTIONS=${CTXSTAT_CONNECTIONS:-100000}
+LOADS=${CTXSTAT_LOADS:-5}
+NAMESPACES=${CTXSTAT_NAMESPACES:-50}
+
+PREFIX=$TOPOLOGY_PREFIX-n
+BATCH=5			# namespaces that exist at the same time,
+FILLED=2		# and so many of them have entries
+CHURN=50
+PORTS=40000		# and up, of the server: for what is injected
+MAX=/proc/sys/net/netfilter/nf_conntrack_max
+HASHSIZE=/sys/module/nf_conntrack/parameters/hashsize
+TRACEFS=/sys/kernel/tracing
+TRACED="nf_conntrack_free __nf_conntrack_confirm nf_ct_delete"
+
+INJECT=$here/inject
+[ -x "$INJECT" ] || skip_all "$INJECT is not built: make -C selftests"
+grep -qw function $TRACEFS/available_tracers 2>/dev/null || skip_all "this kernel has no function tracer"
+require_module
+{ [ -w "$MAX" ] && [ -w "$HASHSIZE" ]; } || skip_all "must be run in the initial network namespace"
+max=$(<"$MAX") hashsize=$(<"$HASHSIZE")
+module_unload || skip_all "the ctxstat module is in use"
+
+workers=() injectors=()
+cleanup_more() {
+	workers_end
+	((${#injectors[@]} == 0)) || kill "${injectors[@]}" 2>/dev/null
+	traffic_end
+	tracers_off
+	ip netns list | sed -n "s/^\(${PREFIX}[0-9][^ ]*\).*/netns del \1/p" | ip -batch -
+	echo "$max" >"$MAX"
+	echo "$hashsize" >"$HASHSIZE"
+	module_restore
+}
+
+value() { summary_of "$GATEWAY" "$1"; }
+pace() { read -rt "$1" <> <(:) || :; }
+
+# What runs until workers_end: each is a function that does it once, and is counted.
+
+worker() {
+	(
+		trap - EXIT
+		while [ -e "$tmp/going" ]; do
+			"$1" && echo >>"$tmp/did.$1"
+		done
+	) >>"$tmp/out.$1" 2>&1 &
+	workers+=($!)
+}
+workers_end() {
+	rm -f "$tmp/going"
+	((${#workers[@]} == 0)) || wait "${workers[@]}"
+	workers=()
+}
+did() { wc -l <"$tmp/did.$1"; }
+
+# Often there is no module.
+readings() {
+	# shellcheck disable=SC2016 # expanded by that shell
+	on "$GATEWAY" sh -c '
+		while [ -e "$1/going" ]; do
+			cat "$2"/* "$3" >/dev/null 2>&1 && echo >>"$1/did.readings"
+		done' - "$tmp" "$PROC" "$STAT"
+}
+
+# Real ones, in every direction. A flush takes their translation away, and they hang: so
+# they begin anew.
+connects() {
+	timeout -s KILL 3 ip netns exec "$SERVER" "$TRAFFIC" churn $CHURN 10.2.0.1 8080 fd02::1 8080 &
+	timeout -s KILL 3 ip netns exec "$CLIENT" "$TRAFFIC" churn $CHURN 10.2.0.2 7 fd02::2 7 10.2.0.1 8081
+	wait $!
+	pace 1
+} 2>/dev/null
+
+flushes() {
+	pace 4
+	on "$GATEWAY" conntrack -F
+}
+
+sizes=(4096 131072 32768 65536)
+resizes() {
+	local size=${sizes[0]}
+	sizes=("${sizes[@]:1}" "$size")
+	echo "$size" >"$HASHSIZE"
+	pace 2
+}
+
+tracers_off() {
+	local function
+	echo nop >$TRACEFS/current_tracer
+	echo >$TRACEFS/set_ftrace_filter
+	[ -d $TRACEFS/events/ctxstat_stress ] || return 0
+	echo 0 >$TRACEFS/events/ctxstat_stress/enable
+	for function in $TRACED; do
+		echo "-:ctxstat_stress/$function" >>$TRACEFS/kprobe_events
+		echo "-:ctxstat_stress/${function}_return" >>$TRACEFS/kprobe_events
+	done
+}
+tracers() {
+	local function
+	echo "$TRACED" >$TRACEFS/set_ftrace_filter
+	echo function >$TRACEFS/current_tracer
+	for function in $TRACED; do
+		echo "p:ctxstat_stress/$function $function" >>$TRACEFS/kprobe_events
+		echo "r:ctxstat_stress/${function}_return $function" >>$TRACEFS/kprobe_events
+	done
+	echo 1 >$TRACEFS/events/ctxstat_stress/enable
+	pace 1
+	grep -q -m 1 nf_conntrack $TRACEFS/trace
+	local seen=$?
+	tracers_off
+	pace 1
+	return $seen
+}
+
+# batch add|del FIRST: so many namespaces, by one process
+batch() {
+	local i
+	for ((i = $2; i < $2 + BATCH; i++)); do
+		echo "netns $1 $PREFIX$i"
+	done | ip -batch -
+}
+
+# Some entries. Connection tracking begins in a namespace when a rule needs it.
+RULES="add table inet t; add chain inet t c { type filter hook output priority 0; };
+	add rule inet t c ct state invalid drop"
+fill() {
+	# shellcheck disable=SC2016 # expanded by that shell
+	on "$1" sh -c 'ip link set lo up && nft "$1" &&
+		exec "$2" spray 30 127.0.0.1 20000 ::1 20000' - "$RULES" "$TRAFFIC"
+}
+
+# They go with what they have; the last ones stay.
+namespaces() {
+	local i at
+	at=$(($(did namespaces) + 1))
+	if ((at > wanted_namespaces)); then
+		pace 1
+		return 1
+	fi
+	((at == 1)) || batch del $((at - BATCH))
+	batch add "$at" || return
+	for ((i = at; i < at + BATCH; i++)); do
+		((i % BATCH > FILLED)) || fill "$PREFIX$i"
+		echo >>"$tmp/did.namespaces"
+	done
+	return 1	# counted
+}
+living() { ip netns list | sed -n "s/^\(${PREFIX}[0-9]*\).*/\1/p"; }
+
+# Connections
+
+inject() {
+	local cpu each clients=("$CLIENT" 10.1.0.2 "$CLIENT2" 10.3.0.2)
+	injectors=()
+	for ((cpu = 0; cpu < cpus; cpu++)); do
+		: >"$tmp/injected.$cpu"
+		each=$(($1 / cpus + (cpu < $1 % cpus)))
+		"$INJECT" "${clients[cpu % 2 * 2]}" "$SERVER" "${clients[cpu % 2 * 2 + 1]}" \
+			$((PORTS + 4096 * cpu)) $each $cpu >"$tmp/injected.$cpu" 2>&1 &
+		injectors+=($!)
+	done
+}
+injected() { tail -qn 1 "$tmp"/injected.* | awk '{ n += $1 } END { print n + 0 }'; }
+injected_all() {
+	local pid status=0
+	for pid in "${injectors[@]}"; do
+		wait "$pid" || status=1
+	done
+	injectors=()
+	return $status
+}
+rate() { tail -qn 1 "$tmp"/injected.* | awk '$2 { n += $1 / $2 } END { printf "%d", n }'; }
+# So much of the phase: PART OF
+reached() {
+	(($(injected) >= connections * $1 / $2 && $(did namespaces) >= wanted_namespaces * $1 / $2))
+}
+
+# All CPUs, but there are ports for no more than this.
+cpus=$(nproc)
+((cpus <= 6)) || cpus=6
+
+# The ends of injected connections keep quiet.
+quiet_ends() {
+	local ns
+	for ns in "$CLIENT" "$CLIENT2"; do
+		on "$ns" nft "add table inet q; add chain inet q p { type filter hook prerouting priority raw; };
+			add rule inet q p meta l4proto { tcp, udp } th sport >= $PORTS drop" || return
+	done
+	on "$SERVER" nft "add table inet q; add chain inet q p { type filter hook prerouting priority raw; };
+		add rule inet q p meta l4proto { tcp, udp } th dport >= $PORTS drop" &&
+		on "$GATEWAY" nft "add table inet q; add counter inet q new;
+			add chain inet q f { type filter hook forward priority 0; };
+			add rule inet q f th dport >= $PORTS ct state new counter name new" &&
+		on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_checksum=0
+}
+
+# Packets that conntrack took for the first of a connection, and that it dropped
+kernel_new() {
+	on "$GATEWAY" nft list counter inet q new | awk '/packets/ { print $2 }'
+}
+kernel_dropped() {
+	on "$GATEWAY" conntrack -S | tr ' ' '\n' | awk -F= '/^(drop|insert_failed)=/ { n += $2 } END { print n + 0 }'
+}
+
+progress() {
+	note "$((SECONDS - began)) s: $(injected) of $connections connections, load $load of $loads," \
+		"$(did namespaces) namespaces, $(did flushes) flushes, $(did resizes) resizes," \
+		"$(did readings) readings, $(did tracers) times traced, $(did connects) rounds of real traffic"
+}
+
+# phase CONNECTIONS LOADS NAMESPACES: all together. The module is loaded in the end.
+phase() {
+	local name status=0 limit
+	connections=$1 loads=$2 wanted_namespaces=$3 began=$SECONDS
+	for name in connects readings flushes resizes tracers namespaces; do
+		: >"$tmp/did.$name"
+	done
+	touch "$tmp/going"
+	for name in connects readings flushes resizes tracers namespaces; do
+		worker $name
+	done
+	inject "$connections"
+	limit=$((120 + connections / 100))
+	for ((load = 1; load <= loads; load++)); do
+		((load == 1)) || module_unload || return
+		module_load || return
+		wait_for $limit reached $load $loads || { echo "too slow"; status=1; break; }
+		progress >&3
+	done
+	load=$loads
+	injected_all || { cat "$tmp"/injected.*; status=1; }
+	for name in connects readings flushes resizes tracers; do
+		wait_for 60 did_some $name || { echo "no $name"; cat "$tmp/out.$name"; status=1; }
+	done
+	workers_end
+	tracers_off
+	progress >&3
+	return $status
+}
+did_some() { (($(did "$1") > 0)); }
+
+everything() {
+	local new dropped
+	new=$(kernel_new) dropped=$(kernel_dropped)
+	phase "$CONNECTIONS" "$LOADS" "$NAMESPACES" || return
+	new=$(($(kernel_new) - new)) dropped=$(($(kernel_dropped) - dropped))
+	echo "$new were new to conntrack, and it dropped $dropped"
+	((new + dropped >= CONNECTIONS))
+}
+
+# Some entries of every kind, none of which ends by itself
+settle() {
+	on "$GATEWAY" conntrack -F
+	timeouts 600
+	inject 3000
+	connects
+	injected_all
+}
+
+every_audit() {
+	local ns
+	awk '/^(cells_differ|entries_healed|cells_left|ports_differ|ports_left) / && $2 { print; bad = 1 }
+		END { exit bad || NR < 8 }' $PROC/audit || return
+	for ns in "$CLIENT" "$CLIENT2" "$SERVER" "$GATEWAY" $(living); do
+		audit_clean "$ns" || { echo "in $ns"; return 1; }
+	done
+}
+living_exact() {
+	local ns n=0
+	for ns in $(living); do
+		exact "$ns" || { echo "in $ns"; return 1; }
+		n=$((n + 1))
+	done
+	((n == BATCH))
+}
+
+books_balance() {
+	on "$GATEWAY" awk '{ v[$1] = $2 }
+		/^(entries|created|adopted|destroyed|insert_failed) / { print }
+		END { exit v["created"] + v["adopted"] != v["destroyed"] + v["insert_failed"] + v["entries"] }' $PROC/summary
+}
+
+nothing_left() {
+	! module_loaded && ! on "$GATEWAY" ls $PROC && ! on "$GATEWAY" cat $STAT &&
+		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack $TRACEFS/enabled_functions
+}
+
+# kB that are in use without the module and without entries: of vmalloc, per CPU, and of slabs
+memory() {
+	on "$GATEWAY" conntrack -F 2>/dev/null
+	ip netns list | sed -n "s/^\(${PREFIX}[0-9][^ ]*\).*/netns del \1/p" | ip -batch -
+	echo "$hashsize" >"$HASHSIZE"
+	pace 3
+	echo 3 >/proc/sys/vm/drop_caches
+	for cache in /sys/kernel/slab/{nf_conntrack,kmalloc-*}; do
+		echo 1 >"$cache/shrink"
+	done 2>/dev/null
+	awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { printf "%s %d ", $1, $2 }' /proc/meminfo
+}
+
+# A namespace's counters are 24 kB, and each load makes some for all. What the kernel itself
+# keeps for later is about this much.
+memory_is_back() {
+	after=$(memory)
+	echo "before: $before"
+	echo "after: $after"
+	paste -d' ' <(tr ' ' '\n' <<<"$before") <(tr ' ' '\n' <<<"$after") | awk '
+		name == "" { name = $1; next }
+		{ more = $2 - $1; limit = name ~ /SUnreclaim/ ? 4096 : 512
+		  if (more > limit) { print name, more, "kB more"; bad = 1 }
+		  name = "" }
+		END { exit bad }'
+}
+
+plan 14
+traffic_serve
+quiet_ends || skip_all "no rules can be set"
+timeouts 5
+echo 262144 >"$MAX"
+exec 3>&1
+
+check "a short round" phase 2000 2 5
+check "unload" module_unload
+before=$(memory)
+note "$before"
+
+note "$CONNECTIONS connections on $cpus CPUs, $LOADS loads, $NAMESPACES namespaces"
+check "all together" everything
+note "$(tail -n 1 "$tmp/check.out"); $(rate) connections per second"
+check "all traffic stops" settle
+check "the gateway is exact" exact "$GATEWAY"
+check "the gateway: each entry is accounted for" books_balance
+check "the last namespaces are exact" living_exact
+check "audit finds nothing, in every namespace" every_audit
+check "unload, with all of these" module_unload
+check "unloaded, nothing is left" nothing_left
+check "load, and all is adopted" module_load
+check "the gateway is exact again" exact "$GATEWAY"
+module_unload
+check "the memory is what it was" memory_is_back
+note "$after"
+check "the kernel is clean" kernel_is_clean
+finish
