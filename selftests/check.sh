@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Run the tests: those of the sources and the tool here, all others in virtual machines, one
-# each, on every kernel, or, beside other users of conntrack, on one in turn; those that boot
+# each, on every kernel, or, what runs beside others, on one in turn; those that boot
 # machines of their own once. Two run beside each
 # other, if there are two CPUs. What takes long and finds little is left out: packages.sh and
 # install.sh, as dkms.sh does the most of what they do on machines that boot; and on arm64,
@@ -139,10 +139,10 @@ jobs() {
 		((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
 			echo "${plain[-1]} boot $test"
 		done
-		for test in $(list TEST_PROGS) $(list TEST_PROGS_VM); do
+		for test in $(list TEST_PROGS); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
 		done
-		for test in $(list TEST_PROGS_BESIDE); do
+		for test in $(list TEST_PROGS_BESIDE) $(list TEST_PROGS_VM); do
 			on_some amd64 "$test" "${kernels[@]}"
 		done
 	fi
