@@ -47,7 +47,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define MAX_TARGETS	8
+#define MAX_TARGETS	64
 #define FIRST_SOURCE	20000	/* below the ports that the kernel gives */
 #define MAX_COUNT	65535
 #define MAX_SOURCES	12000	/* of churn */
