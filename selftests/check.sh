@@ -199,12 +199,12 @@ case ${kernels[*]} in
 esac
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
-	bc libxdp1 libunbound8 libcap-ng0 libbpf1 libnuma1 libnetfilter-cthelper0 libnetfilter-queue1 \
+	bc libxdp1 libunbound8 libcap-ng0 libbpf1 libnuma1 libnetfilter-cthelper0 libnetfilter-queue1 libnl-genl-3-200 \
 	sparse cppcheck coccinelle dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
 	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} "${to_build_kernels[@]}" || exit 2
 # These are not installed: they would start services.
-fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter shorewall shorewall-core conntrackd openvswitch-switch openvswitch-common) || exit 2
+fetched=$("$here/vm/fetch.sh" prometheus prometheus-node-exporter shorewall shorewall-core conntrackd ipvsadm openvswitch-switch openvswitch-common) || exit 2
 CTXSTAT_CACHE=${fetched%%/packages/*}
 export CTXSTAT_CACHE
 
