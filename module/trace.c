@@ -168,11 +168,13 @@ static struct trace_point trace_points[] = {
 /*
  * Free what ftrace has allocated to know where our callback belongs. With its only
  * function gone nothing is left. (ftrace_free_filter() is there for modules since
- * 6.1.9 and 6.2 only.)
+ * 6.1.9 and 6.2 only.) That takes memory itself, a few bytes, which may be short for
+ * a moment; nobody else would free what is there.
  */
-static void trace_forget(struct trace_point *tp)
+static noinline void trace_forget(struct trace_point *tp)
 {
-	ftrace_set_filter_ip(&tp->ops, tp->ip, 1, 0);
+	while (ftrace_set_filter_ip(&tp->ops, tp->ip, 1, 0) == -ENOMEM)
+		schedule_timeout_uninterruptible(1);
 }
 
 static int trace_register(struct trace_point *tp)
@@ -180,6 +182,10 @@ static int trace_register(struct trace_point *tp)
 	int err;
 
 	err = ftrace_set_filter_ip(&tp->ops, tp->ip, 0, 0);
+	if (err == -ENOMEM) {
+		pr_err("not loaded: out of memory\n");
+		return err;
+	}
 	if (err) {
 		pr_err("not loaded: this kernel does not let %s() be traced (error %d); a kernel with CONFIG_DYNAMIC_FTRACE is needed\n",
 		       tp->name, err);
@@ -193,7 +199,9 @@ static int trace_register(struct trace_point *tp)
 	}
 
 	trace_forget(tp);
-	if (err == -EBUSY)
+	if (err == -ENOMEM)
+		pr_err("not loaded: out of memory\n");
+	else if (err == -EBUSY)
 		pr_err("not loaded: function tracing is switched off; run \"sysctl kernel.ftrace_enabled=1\" and load again\n");
 	else
 		pr_err("not loaded: %s() cannot be traced (error %d)\n",
