@@ -1,20 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What ctxstat costs, in instructions: of packets through a gateway that forwards and
-# masquerades, of whole connections, and of reading. Measured in a virtual machine
-# whose clock counts instructions, so that the numbers do not depend on this machine
-# or its load.
+# What ctxstat costs, in instructions, beside what people use instead: of packets through
+# a gateway that forwards and masquerades, of whole connections, of reading, and of memory.
+# Measured in virtual machines whose clock counts instructions, so that the numbers do not
+# depend on this machine or its load.
 #
 # usage: bench.sh
 #
 # Environment:
 #   KERNEL=6.1|6.12|all  on this kernel (all)
-#   QUICK=1              fewer rounds, and 20,000 entries instead of 500,000
+#   QUICK=1              fewer rounds, and 20,000 entries at most instead of 1,000,000
+#   PARTS="PART..."      measure these anew: packets, reading-ENTRIES, memory,
+#                        memory-8, cpus
 #   CTXSTAT_KO=FILE      this module, instead of one built from the tree; with KERNEL
+#   VM_RUN=COMMAND       starts virtual machines instead of vm/run.sh, which it calls
 #
-# stdout: a table and a verdict on each target. The measurements themselves are kept
-# in build/KERNEL/bench/results.
+# stdout: tables and a verdict on each target. Both kernels' are written to BENCH.md.
+#
+# Each part is a virtual machine of its own, and its results are kept in
+# build/KERNEL/bench/PART.results: a run that was interrupted goes on where it was, and
+# parts that were measured for this module by these scripts are not measured again.
 #
 # As root, Debian packages that are missing are installed; anyone else is told which.
 #
@@ -37,14 +43,85 @@ if [[ -n ${CTXSTAT_KO:-} && ${#kernels[@]} != 1 ]]; then
 fi
 
 # The median over chunks does not need many of them; the rounds show whether it holds.
-rounds=3 chunks=400 entries=500000
-[[ -z ${QUICK:-} ]] || rounds=2 chunks=100 entries=20000
+rounds=3 chunks=400 sizes=(1000 10000 100000 1000000)
+[[ -z ${QUICK:-} ]] || rounds=2 chunks=100 sizes=(1000 20000)
+parts=(packets)
+for entries in "${sizes[@]}"; do
+	if ((entries < 1000000)); then
+		parts+=("reading-$entries")
+	else
+		# a quarter of an hour each
+		parts+=("reading-$entries-"{quick,conntrack-L,proc,iptstate})
+	fi
+done
+parts+=(memory memory-8 cpus)
 
-"$here/vm/packages.sh" iproute2 nftables conntrack procps >&2 || exit 2
+# conntrackd would start as a service, if it were installed: unpacked, it finds the
+# libraries that conntrack brings along.
+"$here/vm/packages.sh" iproute2 nftables conntrack procps iptables ipset iptstate bpftrace \
+	binutils libnetfilter-queue1 libnetfilter-cthelper0 libsystemd0 >&2 || exit 2
+conntrackd=$("$here/vm/fetch.sh" conntrackd)/usr/sbin/conntrackd || exit 2
+
+say() { echo "bench.sh: $*" >&2; }
+
+# part KERNEL PART
+part() {
+	local build=build/$1/bench options=(--timeout 3600) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
+
+	case $2 in
+	packets)
+		made_of=("$here"/bench/{others.sh,others/*,empty_hook.c,packets.c,gateway.c})
+		arguments=("$rounds" "$chunks")
+		;;
+	reading-*)
+		made_of=("$here"/bench/{stall.c,programs.c} tools/ctxstat)
+		options+=(--memory 3072)
+		arguments=("${entries%%-*}")
+		[[ $entries != *-* ]] || arguments+=("${entries#*-}")
+		;;
+	memory)
+		made_of=("$here"/bench/{packets.c,programs.c})
+		options+=(--memory 3072)
+		arguments=(1000 "${sizes[-1]}")
+		;;
+	memory-8)
+		options+=(--append possible_cpus=8)
+		arguments=(namespaces)
+		;;
+	cpus)
+		made_of=("$here/bench/packets.c")
+		options+=(--cpus 8)
+		# 6.1 waits for another CPU without a pause in which QEMU's could take turns:
+		# see cpus_up() in scene.sh. And measuring its own speed takes it for ages.
+		[[ $1 != 6.1 ]] || options+=(--append "maxcpus=1 lpj=4000000 tsc=reliable")
+		arguments=(8 "$chunks")
+		;;
+	esac
+
+	local stamp
+	stamp="$(cat "$module" "${made_of[@]}" "$here"/bench/{scene.sh,"$script.sh"} | sha256sum | cut -c1-16) ${arguments[*]}"
+	if [[ " ${PARTS:-} " != *" $2 "* && -s $build/$2.results && $(head -n 1 "$build/$2.results") == "# $stamp" &&
+		$(tail -n 1 "$build/$2.results") == "# done" ]]; then
+		say "$1: $2: measured already"
+		return
+	fi
+	say "$1: $2"
+	# Whatever is not a result is progress.
+	{
+		echo "# $stamp"
+		"${VM_RUN:-$here/vm/run.sh}" --kernel "$1" --icount "${options[@]}" --log "$build/$2.kernel.log" \
+			--env CTXSTAT_KO="$module" --env CTXSTAT="$top/tools/ctxstat" \
+			--env EMPTY_HOOK_KO="$top/$build/modules/empty_hook.ko" \
+			--env STALL_KO="$top/$build/modules/stall.ko" \
+			--env MEASURE="$top/$build/measure" --env CONNTRACKD="$conntrackd" \
+			-- "$here/bench/$script.sh" "${arguments[@]}"
+	} | tee "$build/$2.results" | sed -u -n "1d; s/^# /bench.sh: $1: /p; /^[^ ]*: /p" >&2
+	return "${PIPESTATUS[0]}"
+}
 
 # bench KERNEL
 bench() {
-	local build=build/$1/bench settings module=${CTXSTAT_KO:-} line
+	local build=build/$1/bench settings module=${CTXSTAT_KO:-} name
 
 	settings=$("$here/vm/kernel.sh" "$1") || return 2
 	eval "$settings"
@@ -52,36 +129,45 @@ bench() {
 		"$here/vm/build.sh" "$1" || return 2
 		module=build/$1/module/ctxstat.ko
 	fi
+	module=$(realpath "$module")
 
-	mkdir -p "$build/hook"
-	cp -pu "$here/bench/Kbuild" "$here/bench/empty_hook.c" "$build/hook/"
-	if ! { make -C "$KERNEL_DIR" M="$top/$build/hook" modules &&
+	mkdir -p "$build/modules"
+	cp -pu "$here/bench/Kbuild" "$here/bench/empty_hook.c" "$here/bench/stall.c" "$build/modules/"
+	if ! { make -C tools && make -C "$KERNEL_DIR" M="$top/$build/modules" modules &&
 		"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -o "$build/measure" \
-			"$here/bench/measure.c"; } >"$build/log" 2>&1; then
+			"$here"/bench/{measure,gateway,packets,programs}.c; } >"$build/log" 2>&1; then
 		cat "$build/log" >&2
 		return 2
 	fi
 
-	# Whatever is not a result is progress.
-	"$here/vm/run.sh" --kernel "$1" --icount --timeout 1800 --log "$build/kernel.log" -- \
-		"$here/bench/guest.sh" "$module" "$build/hook/empty_hook.ko" "$build/measure" \
-		$rounds $chunks $entries |
-		while IFS= read -r line; do
-			if [[ $line =~ ^[a-zA-Z_+-]+\ [a-z0-9-]+\ [a-z-]+\ [0-9.-]+$ ]]; then
-				echo "$line"
-			else
-				echo "bench.sh: $1: ${line#\# }" >&2
-			fi
-		done >"$build/results" || return 2
+	local results=()
+	for name in "${parts[@]}"; do
+		part "$1" "$name" || return 2
+		results+=("$build/$name.results")
+	done
+	objdump -dr --no-show-raw-insn "$module" | awk -f "$here/bench/stores.awk" >"$build/stores.results"
 
-	awk -v release="$KERNEL_RELEASE" -v rounds=$rounds -v entries=$entries \
-		-f "$here/bench/report.awk" "$build/results"
+	awk -v release="$KERNEL_RELEASE" -v rounds=$rounds -v sizes="${sizes[*]}" \
+		-f "$here/bench/report.awk" "${results[@]}" "$build/stores.results"
 }
 
 status=0
 for kernel in "${kernels[@]}"; do
-	bench "$kernel"
+	mkdir -p "build/$kernel/bench"
+	bench "$kernel" >"build/$kernel/bench/report"
 	result=$?
+	cat "build/$kernel/bench/report"
 	((result <= status)) || status=$result
 done
+if ((status < 2 && ${#kernels[@]} == 2)) && [[ -z ${QUICK:-} ]]; then
+	{
+		cat "$here/bench/BENCH.head"
+		for kernel in "${kernels[@]}"; do
+			printf '\n## Linux %s\n\n```\n' "$kernel"
+			sed '1{/^$/d}' "build/$kernel/bench/report"
+			printf '```\n'
+		done
+	} >BENCH.md
+	say "written to BENCH.md"
+fi
 exit "$status"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The table and the verdicts, from the lines of guest.sh: what was loaded, round or
-# entries, what was measured, value. Variables: release, rounds, entries.
+# The tables and the verdicts, from the results of all parts: what was loaded, round or
+# entries, what was measured, value. Variables: release, rounds, sizes (of tables).
 #
 # Exit: 0 all targets are met, 1 one is missed, 2 a measurement is missing.
 
@@ -10,9 +10,14 @@ BEGIN {
 	life_target = 450	# the same, of a UDP connection
 	read_target = 5		# per cent
 	memory_target = 8	# bytes per connection: less than a pointer is none
+	ratio_target = 10000	# of conntrack -L | awk to reading states, at
+	ratio_entries = 1000000
 	few = 1000
+	number_of_sizes = split(sizes, size_of_table, " ")
+	many = size_of_table[number_of_sizes]
 }
 
+/^#/ { next }
 NF == 4 { value[$1, $2, $3] = $4 }
 
 function get(loaded, round, name) {
@@ -37,6 +42,8 @@ function number(n,    digits, out) {
 function summarise(loaded, base, name,    i, j, n, v) {
 	for (i = 1; i <= rounds; i++) {
 		n = get(loaded, i, name) - (base == "" ? 0 : get(base, i, name))
+		if (loaded in listens && name ~ /-packet$/)
+			n += get(loaded, i, name "-after") - get(base, i, name "-after")
 		for (j = i; j > 1 && v[j - 1] > n; j--)
 			v[j] = v[j - 1]
 		v[j] = n
@@ -47,14 +54,14 @@ function summarise(loaded, base, name,    i, j, n, v) {
 	return rounds % 2 ? v[i] : (v[i] + v[i + 1]) / 2
 }
 
-function row(title, loaded, base,    i, m, spread) {
-	printf "%-24s", title
+function row(title, loaded, base,    i, m) {
+	printf "%-28s", title
 	for (i = 1; i <= columns; i++) {
 		m = summarise(loaded, base, name[i])
 		if (base == "") {
-			printf "%20s", sprintf("%s (%s)", number(m), number(high - low))
+			printf "%18s", sprintf("%s (%s)", number(m), number(high - low))
 		} else {
-			printf "%20s", sprintf("%+.1f (%.1f)", m, high - low)
+			printf "%18s", m < 1000 ? sprintf("%+.1f (%.1f)", m, high - low) : sprintf("+%s (%s)", number(m), number(high - low))
 			over[loaded, name[i]] = m
 		}
 	}
@@ -62,7 +69,7 @@ function row(title, loaded, base,    i, m, spread) {
 }
 
 function parts(title, loaded, base,    i, m) {
-	printf "%-24s", title
+	printf "%-28s", title
 	for (i = 1; i <= columns; i++) {
 		m = summarise(loaded, base, name[i])
 		printf "%13s", base == "" ? number(m) : sprintf("%+.1f", m)
@@ -76,23 +83,25 @@ function verdict(met, text) {
 		missed = 1
 }
 
-END {
+function packets_table(    i) {
 	columns = split("udp-packet tcp-packet udp-life tcp-life", name)
-
 	printf "\nLinux %s, x86_64, one CPU: instructions, median of %d rounds (highest - lowest)\n\n", release, rounds
-	printf "%-24s%20s%20s%20s\n", "", "established packet", "", "whole connection"
-	printf "%-24s%20s%20s%20s%20s\n", "", "UDP", "TCP", "UDP", "TCP"
+	printf "%-28s%18s%18s%18s\n", "", "established packet", "", "whole connection"
+	printf "%-28s%18s%18s%18s%18s\n", "", "UDP", "TCP", "UDP", "TCP"
 	row("nothing loaded", "nothing", "")
 	print "over nothing loaded:"
 	row("  empty netfilter hook", "empty_hook", "nothing")
 	row("  and empty callbacks", "empty_hook+trace", "nothing")
 	row("  ctxstat", "ctxstat", "nothing")
 	row("  with all ports in use", "ctxstat+ports", "nothing")
+	row("  events=1, no listener", "events", "nothing")
+	for (i = 1; i <= others; i++)
+		row("  " title[other[i]], other[i], "nothing")
 	row("accounts, timestamps", "nothing+extensions", "nothing")
 	row("  and ctxstat, over these", "ctxstat+extensions", "nothing+extensions")
 
 	columns = split("udp-opened udp-answered udp-ended tcp-opened tcp-answered tcp-ended", name)
-	printf "\n%-24s", "parts of a connection"
+	printf "\n%-28s", "parts of a connection"
 	for (i = 1; i <= columns; i++)
 		printf "%13s", toupper(substr(name[i], 1, 3)) substr(name[i], 4)
 	print ""
@@ -101,51 +110,89 @@ END {
 	parts("  and empty callbacks", "empty_hook+trace", "nothing")
 	parts("  ctxstat", "ctxstat", "nothing")
 	parts("  with all ports in use", "ctxstat+ports", "nothing")
+	printf "\nEach packet: %s of the instructions are for sending it to the gateway.\n", number(summarise("nothing", "", "sending"))
+}
 
-	sending = summarise("nothing", "", "sending")
-	printf "\nEach packet: %s of the instructions are for sending it to the gateway.\n", number(sending)
-	print "A connection: opened by a packet; answered: one more packet of UDP, six of TCP,"
-	print "up to TIME_WAIT; ended as conntrack -D does it, and freed."
-	print "Empty callbacks: of ftrace, where ctxstat sees an entry begin, deleted and end."
-	print ""
+# What takes long was measured only once, with timers.
+function cost(what, entries) {
+	return get(what, entries, (what, entries, "run") in value ? "run" : "run-probed")
+}
 
-	at_few = get("ctxstat", few, "read")
-	at_many = get("ctxstat", entries, "read")
-	grown = at_few ? (at_many - at_few) * 100 / at_few : 100
-	printf "%-48s%16s\n", "reading states", "instructions"
-	printf "%-48s%16s\n", sprintf("  at %s entries", number(few)), number(at_few)
-	printf "%-48s%16s   %+.1f %%\n", sprintf("  at %s entries", number(entries)), number(at_many), grown
-	printf "%-48s%16s\n", sprintf("cat states, as a program, at %s entries", number(few)), number(get("cat", few, "run"))
-	printf "%-48s%16s\n", sprintf("conntrack -L | wc -l, at %s entries", number(few)), number(get("conntrack-L", few, "run"))
+function cost_row(title, what, entries,    total, user, kernel) {
+	total = cost(what, entries)
+	user = get(what, entries, "in-user")
+	kernel = get(what, entries, "in-kernel")
+	if (user + kernel)
+		user = total * user / (user + kernel)
+	printf "  %-26s%18s%18s%18s%14s%14s\n", title, number(total), number(user), number(total - user),
+		number(get(what, entries, "mean")), number(get(what, entries, "longest"))
+}
 
+function reading_table(    i, n) {
+	printf "\n%-28s%18s%18s%18s%14s%14s\n", "one reading of all states", "instructions", "user", "system", "a packet", "at most"
+	printf "%-28s%18s%18s%18s%14s%14s\n", "", "", "", "", "waits for", ""
+	for (i = 1; i <= number_of_sizes; i++) {
+		n = size_of_table[i]
+		printf "at %s entries\n", number(n)
+		printf "  %-26s%18s%18s%18s%14s%14s\n", "nothing is read", "", "", "", number(get("nothing", n, "mean")), number(get("nothing", n, "longest"))
+		printf "  %-26s%18s\n", "open, read, close states", number(get("states", n, "read"))
+		cost_row("cat states", "cat", n)
+		cost_row("ctxstat states", "ctxstat", n)
+		cost_row("conntrack -L | awk", "conntrack-L", n)
+		cost_row("awk nf_conntrack", "proc", n)
+		cost_row("iptstate -1", "iptstate", n)
+		cost_row("conntrack -C", "conntrack-C", n)
+		cost_row("conntrack -S", "conntrack-S", n)
+	}
+}
+
+function line(text, amount, more) { printf "%-52s%16s%s\n", text, amount, more == "" ? "" : "   " more }
+
+function memory_table(    ports, ports_few) {
 	ports = get("few-ports", few, "ports")
 	ports_few = get("few-ports", few, "read")
 	all_few = get("all-ports", few, "read")
-	all_many = get("all-ports", entries, "read")
-	printf "%-48s%16s\n", "reading ports", "instructions"
-	printf "%-48s%16s\n", sprintf("  %s ports, at %s entries", number(ports), number(few)), number(ports_few)
-	printf "%-48s%16s   %s a port\n", sprintf("  65,536 ports of udp, at %s entries", number(few)), number(all_few), number(all_few / 65536)
-	printf "%-48s%16s   %+.1f %%\n", sprintf("  65,536 ports of udp, at %s entries", number(entries)), number(all_many), (all_many - all_few) * 100 / all_few
-
-	size = get("nothing", entries, "object-size")
-	size_with = get("ctxstat", entries, "object-size")
-	memory_few = get("ctxstat", few, "memory")
-	memory_many = get("ctxstat", entries, "memory")
-	per_entry = (memory_many - memory_few) * 1024 / (entries - few)
-	print "\nmemory"
-	printf "%-48s%16s\n", "  an entry in conntrack's slab cache, without", size " bytes"
-	printf "%-48s%16s\n", "  the same, with ctxstat", size_with " bytes"
-	printf "%-48s%16s\n", sprintf("  loading ctxstat takes, at %s entries", number(few)), number(memory_few) " KiB"
-	printf "%-48s%16s\n", sprintf("  at %s entries", number(entries)), number(memory_many) " KiB"
-
-	printf "%-48s%16s\n", sprintf("  the table of %s ports", number(ports)), number(get("few-ports", few, "memory")) " bytes"
-	printf "%-48s%16s\n", "  with 65,536 ports of udp", number(get("all-ports", few, "memory")) " bytes"
-
+	all_many = get("all-ports", many, "read")
 	print ""
-	if (incomplete)
-		exit 2
-	split("udp-packet tcp-packet", name)
+	line("reading ports", "instructions")
+	line(sprintf("  %s ports, at %s entries", number(ports), number(few)), number(ports_few))
+	line(sprintf("  65,536 ports of udp, at %s entries", number(few)), number(all_few), number(all_few / 65536) " a port")
+	line(sprintf("  65,536 ports of udp, at %s entries", number(many)), number(all_many), sprintf("%+.1f %%", (all_many - all_few) * 100 / (all_few ? all_few : 1)))
+
+	size = get("nothing", many, "object-size")
+	size_with = get("ctxstat", many, "object-size")
+	memory_few = get("ctxstat", few, "memory")
+	memory_many = get("ctxstat", many, "memory")
+	per_entry = (memory_many - memory_few) * 1024 / (many - few)
+	print "\nmemory"
+	line("  an entry in conntrack's slab cache, without", size " bytes")
+	line("  the same, with ctxstat", size_with " bytes")
+	line(sprintf("  loading ctxstat takes, at %s entries", number(few)), number(memory_few) " KiB")
+	line(sprintf("  at %s entries", number(many)), number(memory_many) " KiB")
+	line(sprintf("  the table of %s ports", number(ports)), number(get("few-ports", few, "memory")) " bytes")
+	line("  with 65,536 ports of udp", number(get("all-ports", few, "memory")) " bytes",
+		number((get("all-ports", few, "memory") - get("few-ports", few, "memory")) / (65536 - ports)) " a port")
+	line("  a namespace that tracks nothing, 1 CPU", sprintf("%.1f KiB", get("ctxstat", 1, "idle-namespace") - get("nothing", 1, "idle-namespace")))
+	line("  the same, 8 CPUs", sprintf("%.1f KiB", get("ctxstat", 8, "idle-namespace") - get("nothing", 8, "idle-namespace")))
+	line("  a busy namespace, 1 CPU", number(get("ctxstat", 1, "busy-namespace")) " KiB")
+	line("  the same, 8 CPUs", number(get("ctxstat", 8, "busy-namespace")) " KiB",
+		sprintf("%.1f KiB for each CPU", (get("ctxstat", 8, "busy-namespace") - get("ctxstat", 1, "busy-namespace")) / 7))
+}
+
+function scaling_table(    n) {
+	printf "\n%-28s%18s%18s%18s%18s\n", "a UDP packet, on each of", "1 CPU", "2 CPUs", "4 CPUs", "8 CPUs"
+	printf "%-28s", "nothing loaded"
+	for (n = 1; n <= 8; n *= 2)
+		printf "%18s", number(get("nothing", n, "packet"))
+	printf "\n%-28s", "  ctxstat, over this"
+	for (n = 1; n <= 8; n *= 2)
+		printf "%18s", sprintf("%+.1f", get("ctxstat", n, "packet") - get("nothing", n, "packet"))
+	print ""
+}
+
+function verdicts(    i, v, m, ahead, text, n, grown, ratio) {
 	split("UDP TCP", proto)
+	split("udp-packet tcp-packet udp-life tcp-life", name)
 	variants = split("ctxstat ctxstat+ports ctxstat+extensions", variant)
 	for (v = 1; v <= variants; v++) {
 		for (i = 1; i <= 2; i++) {
@@ -154,14 +201,60 @@ END {
 		}
 		m = over[variant[v], "udp-life"]
 		if (variant[v] ~ /extensions/)
-			timed = m
+			printf "%-7s %.1f instructions over the life of a UDP connection with accounts and timestamps on, over what these cost themselves; no target\n", "note", m
 		else
 			verdict(m <= life_target, sprintf("%s: %.1f instructions over the life of a UDP connection; at most %d", variant[v], m, life_target))
 	}
-	printf "%-7s %.1f instructions over the life of a UDP connection with accounts and timestamps on, over what these cost themselves; no target\n", "note", timed
-	grown_ports = (all_many - all_few) * 100 / all_few
-	verdict(grown_ports <= read_target && grown_ports >= -read_target, sprintf("reading all ports at %s entries: %+.1f %% of reading at %s; at most %d %%", number(entries), grown_ports, number(few), read_target))
-	verdict(grown <= read_target && grown >= -read_target, sprintf("reading at %s entries: %+.1f %% of reading at %s; at most %d %%", number(entries), grown, number(few), read_target))
+	for (i = 1; i <= others; i++) {
+		ahead = 1
+		text = ""
+		for (v = 1; v <= 4; v++) {
+			ahead = ahead && over["ctxstat", name[v]] < over[other[i], name[v]]
+			text = text (v == 1 ? "" : ", ") sprintf("%s %s", name[v], number(over[other[i], name[v]]))
+		}
+		verdict(ahead, sprintf("ctxstat costs less than %s in each column: %s", title[other[i]], text))
+	}
+	for (i = 1; i <= number_of_sizes; i++) {
+		n = size_of_table[i]
+		m = cost("ctxstat", n)
+		verdict(m < cost("conntrack-L", n) && m < cost("proc", n) && m < cost("iptstate", n),
+			sprintf("ctxstat states at %s entries: %s times cheaper than conntrack -L | awk, %s than awk nf_conntrack, %s than iptstate -1", number(n),
+				number(cost("conntrack-L", n) / m), number(cost("proc", n) / m), number(cost("iptstate", n) / m)))
+	}
+	if (many >= ratio_entries) {
+		ratio = cost("conntrack-L", many) / get("states", many, "read")
+		verdict(ratio >= ratio_target, sprintf("reading states, without a program's start: %s times cheaper than conntrack -L | awk at %s entries; at least %s", number(ratio), number(many), number(ratio_target)))
+		ratio = cost("conntrack-L", many) / cost("ctxstat", many)
+		printf "%-7s ctxstat states, a whole program: %s times; most of it is loading its libraries\n", "note", number(ratio)
+	}
+	grown = (get("states", many, "read") - get("states", few, "read")) * 100 / get("states", few, "read")
+	verdict(grown <= read_target && grown >= -read_target, sprintf("reading states at %s entries: %+.1f %% of reading at %s; at most %d %%", number(many), grown, number(few), read_target))
+	grown = (all_many - all_few) * 100 / all_few
+	verdict(grown <= read_target && grown >= -read_target, sprintf("reading all ports at %s entries: %+.1f %% of reading at %s; at most %d %%", number(many), grown, number(few), read_target))
 	verdict(size == size_with && per_entry < memory_target, sprintf("%.1f bytes of memory per connection; less than %d, a pointer, is none", per_entry, memory_target))
-	exit missed
+	m = (get("ctxstat", 8, "packet") - get("nothing", 8, "packet")) - (get("ctxstat", 1, "packet") - get("nothing", 1, "packet"))
+	verdict(m <= 1 && m >= -1, sprintf("an established packet with 8 CPUs: %+.1f instructions to one with 1; at most 1", m))
+	verdict(get("packet_hook", "-", "writes") == 0, sprintf("of the packet hook's %d instructions %d write memory", get("packet_hook", "-", "instructions"), get("packet_hook", "-", "writes")))
+}
+
+END {
+	others = split("conntrack-E conntrackd nft iptables-legacy iptables-nft bpftrace", other)
+	listens["conntrack-E"]
+	listens["conntrackd"]
+	title["conntrack-E"] = "conntrack -E >/dev/null"
+	title["conntrackd"] = "conntrackd, statistics"
+	title["nft"] = "nft rules"
+	title["iptables-legacy"] = "iptables-legacy rules"
+	title["iptables-nft"] = "iptables-nft rules"
+	title["bpftrace"] = "bpftrace script"
+
+	packets_table()
+	reading_table()
+	memory_table()
+	scaling_table()
+	print ""
+	if (incomplete)
+		exit 2
+	verdicts()
+	exit incomplete ? 2 : missed
 }

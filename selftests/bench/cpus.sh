@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What an established packet costs when 1, 2, 4 and 8 CPUs forward, each those of a
+# connection of its own. QEMU counts instructions only of CPUs that take turns: what is
+# seen is whether there is more to do per packet, not what waiting for another CPU's
+# cache line costs. That there is no such line is what stores.awk shows.
+#
+# usage: cpus.sh CPUS CHUNKS
+#
+# For a virtual machine with so many CPUs.
+
+# shellcheck source=selftests/bench/scene.sh
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/scene.sh"
+
+# Before real-time tasks get all time: 6.12.117 divides by 0 when a CPU comes up then.
+cpus_up "$1"
+scene
+for what in warm-up nothing ctxstat nothing ctxstat; do
+	[ $what != ctxstat ] || insmod "$CTXSTAT_KO"
+	for ((n = 1; n <= $1; n *= 2)); do
+		echo "# $what: $n CPUs"
+		on "$GATEWAY" conntrack -F 2>/dev/null
+		"$MEASURE" cpus "$CLIENT" "$GATEWAY" "$SERVER" "$n" "$2" |
+			awk '$1 ~ /^packet-on-cpu/ { n++; sum += $2 } END { print "packet", sum / n, n }' | results "$what" "$n"
+	done
+	[ $what != ctxstat ] || rmmod ctxstat
+done
+echo "# done"

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What memory ctxstat takes: per connection, per port, per network namespace, per CPU; and
+# what reading ports costs.
+#
+# usage: memory.sh FEW ENTRIES    all of it, with so many entries in the table
+#        memory.sh namespaces     only the last two
+# shellcheck disable=SC2016 # awk's $1
+
+# shellcheck source=selftests/bench/scene.sh
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/scene.sh"
+
+NAMESPACES=64
+
+# What modules and conntrack allocate from, in KiB: slab, per-CPU areas and vmalloc.
+# MemAvailable will not do, as it moves by megabytes when a file is read.
+memory_used() {
+	awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { kb += $2 } END { print kb }' /proc/meminfo
+}
+
+object_size() { awk '$1 == "nf_conntrack" { print $4 }' /proc/slabinfo; }
+
+port_memory() { on "$GATEWAY" awk '$1 == "port_memory" { print $2 }' /proc/net/ctxstat/summary; }
+
+# Connections come and go: from 1,024 on a namespace has per-CPU counters.
+be_busy() { "$MEASURE" packets "$CLIENT" "$GATEWAY" "$SERVER" 4 >/dev/null; }
+
+# table ENTRIES: memory before and after loading ctxstat, then reading
+table() {
+	local before after
+
+	echo "# a table of $1 entries"
+	on "$GATEWAY" conntrack -F 2>/dev/null
+	"$MEASURE" fill "$CLIENT" "$GATEWAY" "$SERVER" "$1" >/dev/null
+	before=$(memory_used)
+	echo "nothing $1 object-size $(object_size)"
+	insmod "$CTXSTAT_KO"
+	be_busy
+	after=$(memory_used)
+	echo "ctxstat $1 object-size $(object_size)"
+	echo "ctxstat $1 memory $((after - before))"
+	on "$GATEWAY" "$MEASURE" read /proc/net/ctxstat/ports 20 | results few-ports "$1"
+	echo "few-ports $1 memory $(port_memory)"
+	echo "few-ports $1 ports $(on "$GATEWAY" awk 'END { print NR - 1 }' /proc/net/ctxstat/ports)"
+	echo "# all ports"
+	use_all_ports
+	on "$GATEWAY" "$MEASURE" read /proc/net/ctxstat/ports 5 | results all-ports "$1"
+	echo "all-ports $1 memory $(port_memory)"
+	rmmod ctxstat
+}
+
+# NAMESPACES of them, made and taken away: KiB for each
+idle_namespaces() {
+	local before after
+
+	before=$(memory_used)
+	for ((i = 0; i < NAMESPACES; i++)); do
+		echo "netns add idle$i"
+	done | ip -batch -
+	after=$(memory_used)
+	for ((i = 0; i < NAMESPACES; i++)); do
+		echo "netns del idle$i"
+	done | ip -batch -
+	sleep 2
+	awk -v kb=$((after - before)) -v n=$NAMESPACES 'BEGIN { print kb / n }'
+}
+
+# What a module keeps for each possible CPU is in Percpu and in slab.
+namespaces() {
+	local cpus before after
+
+	cpus=$(($(sed 's/.*-//' /sys/devices/system/cpu/possible) + 1))
+	echo "# namespaces, with $cpus possible CPUs"
+	idle_namespaces >/dev/null
+	echo "nothing $cpus idle-namespace $(idle_namespaces)"
+	insmod "$CTXSTAT_KO"
+	echo "ctxstat $cpus idle-namespace $(idle_namespaces)"
+	rmmod ctxstat
+	be_busy
+	insmod "$CTXSTAT_KO"
+	before=$(memory_used)
+	be_busy
+	after=$(memory_used)
+	echo "ctxstat $cpus busy-namespace $((after - before))"
+	rmmod ctxstat
+}
+
+scene
+if [ "$1" != namespaces ]; then
+	table "$1"
+	table "$2"
+	on "$GATEWAY" conntrack -F 2>/dev/null
+fi
+namespaces
+echo "# done"

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What one reading of all states costs, and for how long packets have to wait meanwhile,
+# with so many entries in the table: ctxstat and what people use instead.
+#
+# usage: reading.sh ENTRIES [conntrack-L|proc|iptstate|quick]...
+#
+# All of them, if nothing else is said: quick is what takes as long with any number of entries.
+
+# shellcheck source=selftests/bench/scene.sh
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/scene.sh"
+entries=$1
+shift
+(($#)) || set -- quick conntrack-L proc iptstate
+
+# measured TIMES PERIOD WHAT COMMAND...: what the command costs, unless it takes long, and
+# how long packets wait
+measured() {
+	local times=$1 period=$2 what=$3
+	shift 3
+	echo "# $entries entries: $what"
+	((times == 1)) || on "$GATEWAY" "$MEASURE" run "$times" "$@" | results "$what" "$entries"
+	on "$GATEWAY" "$MEASURE" stall "$times" "$period" "$@" | results "$what" "$entries"
+}
+
+quick() { measured 50 20000 "$@"; }
+
+# What takes long is done once: a timer that interrupts it every million instructions adds
+# one in a hundred or two.
+slow() {
+	if ((entries <= 10000)); then
+		measured 5 100000 "$@"
+	else
+		measured 1 1000000 "$@"
+	fi
+}
+
+read_quick() {
+	on "$GATEWAY" "$MEASURE" read /proc/net/ctxstat/states | results states "$entries"
+	quick nothing "$MEASURE" spin 1000000
+	quick ctxstat "$CTXSTAT" states
+	quick cat cat /proc/net/ctxstat/states
+	quick conntrack-C conntrack -C
+	quick conntrack-S conntrack -S
+}
+
+# shellcheck disable=SC2016 # for awk
+COUNT='{ n[$proto " " ($proto == "tcp" ? $state : "-")]++ } END { for (state in n) print state, n[state] }'
+
+scene
+insmod "$STALL_KO"
+insmod "$CTXSTAT_KO"
+"$MEASURE" fill "$CLIENT" "$GATEWAY" "$SERVER" "$entries" | results fill "$entries"
+# shellcheck disable=SC2016 # for awk
+on "$GATEWAY" awk -v expected="$entries" 'NR > 1 { n += $4 } END { exit n != expected }' /proc/net/ctxstat/states || {
+	echo "reading.sh: states does not show $entries entries" >&2
+	exit 1
+}
+
+for what; do
+	case $what in
+	quick) read_quick ;;
+	conntrack-L) slow conntrack-L sh -c "conntrack -L 2>/dev/null | awk -v proto=1 -v state=4 '$COUNT'" ;;
+	proc) slow proc awk -v proto=3 -v state=6 "$COUNT" /proc/net/nf_conntrack ;;
+	# Without -o it makes a line as wide as a terminal, which is not there.
+	iptstate) slow iptstate iptstate -1 -o ;;
+	*) exit 2 ;;
+	esac
+done
+on "$GATEWAY" conntrack -C | awk -v expected="$entries" '{ exit $1 != expected }' || {
+	echo "reading.sh: there are no longer $entries entries" >&2
+	exit 1
+}
+echo "# done"
