@@ -70,7 +70,7 @@ list() {
 }
 
 lists() {
-	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_BESIDE; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; }
+	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_BESIDE; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; list TEST_PROGS_LONG_EACH; }
 	[ -z "$arm64" ] || list "$arm64"
 }
 
@@ -138,6 +138,9 @@ jobs() {
 	if [ -n "$amd64" ]; then
 		((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
 			echo "${plain[-1]} boot $test"
+		done
+		[ -z "$all" ] || ((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_LONG_EACH); do
+			printf "%s boot $test\n" "${plain[@]}"
 		done
 		for test in $(list TEST_PROGS); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
