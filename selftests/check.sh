@@ -70,7 +70,7 @@ list() {
 }
 
 lists() {
-	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_BESIDE; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; list TEST_PROGS_LONG_EACH; }
+	[ -z "$amd64" ] || { list TEST_PROGS_HOST; list TEST_PROGS; list TEST_PROGS_BESIDE; list TEST_PROGS_VM; list TEST_PROGS_BOOT; list TEST_PROGS_LONG; list TEST_PROGS_LONG_EACH; list TEST_PROGS_DEBUG; }
 	[ -z "$arm64" ] || list "$arm64"
 }
 
@@ -144,6 +144,9 @@ jobs() {
 		done
 		for test in $(list TEST_PROGS); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
+		done
+		for test in $(list TEST_PROGS_DEBUG); do
+			printf '%s\n' "${kernels[@]}" | sed -n "s/-debug\$/& amd64 $test/p"
 		done
 		for test in $(list TEST_PROGS_BESIDE) $(list TEST_PROGS_VM); do
 			on_some amd64 "$test" "${kernels[@]}"

@@ -15,7 +15,6 @@ set -u
 . "$here/traffic.sh"
 
 CPUS=/sys/devices/system/cpu
-STAT=/proc/net/stat/ctxstat
 PARAMETERS=/sys/module/nf_conntrack/parameters
 CHURN=60	# source ports: five times as many entries
 ASKED=100	# over IPv4, and as many over IPv6: more at once would not fit into the server's queue
@@ -27,7 +26,6 @@ for file in "$CPUS"/cpu[1-9]*/online; do
 	[ ! -w "$file" ] || [ "$(<"$file")" != 1 ] || hot+=("$(tr -dc 0-9 <<<"${file#"$CPUS"}")")
 done
 ((${#hot[@]})) || skip_all "no CPU can be switched off"
-[[ $(<$CPUS/possible) =~ ^0-[0-9]+$ ]] || skip_all "possible CPUs: $(<$CPUS/possible)"
 require_module
 
 # New namespaces have timestamps.
@@ -50,15 +48,6 @@ switch_all() {
 		switch "$cpu" "$1" || return
 	done
 }
-
-# What a CPU has counted of new entries, but for the first CPU: its line is the second.
-created_on() {
-	local lines line
-	mapfile -t lines < <(on "$GATEWAY" cat $STAT)
-	read -ra line <<<"${lines[$1 + 1]}"
-	echo $((16#${line[1]}))
-}
-created_on_exceeds() { [ "$(created_on "$1")" -gt "$2" ]; }
 
 # The second generator runs on that CPU, and what it makes is counted there.
 counts_on() {

@@ -15,6 +15,9 @@
 #   traffic_flows N         wait until N more entries have begun: the traffic
 #                           runs, and the module counts
 #   traffic_ended PID       that generator has been waited for
+#   created_on CPU          how many entries the gateway's counters of this CPU have
+#                           seen begin; any but the first
+#   created_on_exceeds CPU N
 #   traffic_pause, traffic_go
 #                           stop and continue what churns
 #   traffic_end             end it all
@@ -74,6 +77,14 @@ traffic_ended() {
 		[ "${traffic_pids[i]}" != "$1" ] || unset "traffic_pids[i]"
 	done
 }
+# The possible CPUs are a range; the second line is that of the first one.
+created_on() {
+	local lines line
+	mapfile -t lines < <(on "$GATEWAY" cat $STAT)
+	read -ra line <<<"${lines[$1 + 1]}"
+	echo $((16#${line[1]}))
+}
+created_on_exceeds() { [ "$(created_on "$1")" -gt "$2" ]; }
 
 traffic_pause() { kill -STOP "${traffic_churning[@]}"; }
 traffic_go() { kill -CONT "${traffic_churning[@]}"; }

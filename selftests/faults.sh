@@ -1,0 +1,237 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Memory that cannot be had: each allocation of a load, of an unload, of a reading of each
+# file, of a packet sent and of a new network namespace fails in turn; then those for the
+# table of ports in a softirq, and the per-CPU ones of the ticker. A load is refused in one
+# plain line and leaves nothing, or it counts exactly; what runs goes on exactly, and says
+# in port_overflow how many entries have no place in ports, until there is memory again.
+# At the end each place where the module's code asks for memory has been refused some.
+#
+# The kernel itself lets allocations fail: this needs one with fault injection, such as
+# 6.12-debug. faults/nth.py says how.
+
+set -u
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$(realpath "$0")")/lib.sh"
+# shellcheck source=selftests/traffic.sh
+. "$here/traffic.sh"
+
+DEBUG=/sys/kernel/debug
+SLAB=/sys/kernel/slab
+MODULE=${CTXSTAT_KO:-$(modinfo -n ctxstat 2>/dev/null)}
+FEW=20
+
+for file in /proc/self/fail-nth $DEBUG/failslab/cache-filter $DEBUG/fail_page_alloc/min-order; do
+	[ -e "$file" ] || skip_all "this kernel injects no faults: there is no $file"
+done
+require python3 objdump
+[ -e "$MODULE" ] || skip_all "no module file: set CTXSTAT_KO"
+[ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
+modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection tracking"
+if module_loaded; then
+	module_unload || skip_all "the ctxstat module is in use"
+fi
+
+# The traces of faults are read from the log, and are none of the console's business.
+console=$(cut -f1 /proc/sys/kernel/printk)
+dmesg -n 4
+
+eater=''
+cleanup_more() {
+	[ -z "$eater" ] || kill "$eater" 2>/dev/null
+	faults_off
+	traffic_end
+	module_restore
+	dmesg -n "$console"
+}
+
+# attributes failslab|fail_page_alloc NAME=VALUE...
+attributes() {
+	local kind=$1 pair
+	shift
+	for pair; do
+		echo "${pair#*=}" >$DEBUG/"$kind"/"${pair%%=*}" || return
+	done
+}
+
+faults_off() {
+	attributes failslab probability=0 cache-filter=N ignore-gfp-wait=N verbose=2 times=-1
+	attributes fail_page_alloc probability=0 task-filter=N ignore-gfp-wait=N \
+		ignore-gfp-highmem=N min-order=0 verbose=2 times=-1
+}
+
+# nth WHAT ARGUMENT...: its sites are added up in $tmp/hit
+nth() {
+	on "$GATEWAY" python3 "$here/faults/nth.py" "$@" >"$tmp/nth" 2>&1
+	local status=$?
+	grep '^site' "$tmp/nth" >>"$tmp/hit"
+	grep -v '^site' "$tmp/nth"
+	tried=$(sed -n 's/^tried //p' "$tmp/nth") refused=$(sed -n 's/^refused //p' "$tmp/nth")
+	return $status
+}
+
+reload() { module_unload && on "$GATEWAY" conntrack -F && module_load && [ "$(value port_memory)" = 0 ]; }
+
+value() { summary_of "$GATEWAY" "$1"; }
+
+# Cells are exact; ports are after an audit, as it adds what there was no memory for.
+exact_healed() {
+	on "$GATEWAY" cat $PROC/audit >"$tmp/audit" || return
+	cat "$tmp/audit"
+	awk '/^(cells_differ|cells_left|ports_left) / && $2 { bad = 1 } END { exit bad || NR < 8 }' "$tmp/audit" &&
+		exact "$GATEWAY" && audit_clean "$GATEWAY"
+}
+
+nothing_left() {
+	! module_loaded && ! on "$GATEWAY" ls $PROC && ! on "$GATEWAY" cat $STAT &&
+		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack /sys/kernel/tracing/enabled_functions &&
+		! on "$GATEWAY" nft list hooks 2>/dev/null | grep ctxstat
+}
+
+reads() {
+	nth read $PROC/* $STAT && ((refused > 0))
+}
+
+sends() {
+	local before overflow
+	before=$(value port_overflow)
+	nth send 10.2.0.2 || return
+	overflow=$(($(value port_overflow) - before))
+	echo "overflow $overflow"
+	# a node and a leaf of the table of ports; there are entries of UDP already
+	((overflow >= 2))
+}
+
+namespaces() { nth netns && ((refused > 0)); }
+
+# In the softirq that forwards a packet, an allocation from this cache fails.
+refuse_cache() {
+	local before status=0
+	before=$(value port_overflow)
+	attributes failslab ignore-gfp-wait=Y cache-filter=Y probability=100 &&
+		echo 1 >$SLAB/"$1"/failslab &&
+		on "$CLIENT" "$TRAFFIC" spray $FEW "$2" "$3" || status=1
+	echo 0 >$SLAB/"$1"/failslab
+	faults_off
+	((status == 0)) || return
+	echo "overflow was $before, and is $(value port_overflow)"
+	[ "$(value port_overflow)" = $((before + FEW)) ] && cells_exact
+}
+
+# An audit would find memory for ports.
+cells_exact() {
+	states_of "$GATEWAY" >"$tmp/states" && truth "$GATEWAY" >"$tmp/truth" &&
+		counted "$tmp/states" | diff -u "$tmp/truth" -
+}
+
+# The ticker's process can be any; so all of these do without a new page.
+kworkers() {
+	local process name
+	for process in /proc/[0-9]*; do
+		read -r name <"$process/comm" && [[ $name == kworker/* ]] && echo "$1" >"$process/make-it-fail"
+	done 2>/dev/null
+}
+
+ask() { on "$CLIENT" "$TRAFFIC" -c 1 ask 100 10.2.0.2 7 fd02::2 7; }
+
+TICKS=4
+# Busy, and there is none of the memory that is for who is
+refuse_percpu() {
+	local end
+	python3 "$here/faults/nth.py" percpu >"$tmp/eater" 2>&1 &
+	eater=$!
+	attributes fail_page_alloc task-filter=Y probability=100 times=1000000
+	if ! wait_for 30 grep -q ready "$tmp/eater"; then
+		cat "$tmp/eater"
+		faults_off
+		return 1
+	fi
+	left=$(<$DEBUG/fail_page_alloc/times)
+	kworkers 1
+	end=$((SECONDS + TICKS))
+	while ((SECONDS < end)); do
+		ask || break
+	done
+	left=$((left - $(<$DEBUG/fail_page_alloc/times)))
+	kworkers 0
+	faults_off
+	# what a leaf, a node and a root take
+	memory=$(value port_memory) per_cpu=$(created_on 1)
+	kill $eater
+	wait $eater 2>/dev/null
+	eater=
+	echo "$left failures; port_memory $memory, of CPU 1 $per_cpu"
+	((left > 0 && memory == 2048 + 128 + 1088 && per_cpu == 0))
+}
+
+have_percpu() { ask && created_on_exceeds 1 0 && (($(value port_memory) >= 3072 + 1024 * $(nproc))); }
+
+# These want no warning, and so are not in the log: shown by the steps that their effects name.
+SILENT='make|ctxstat_port_make|ctxstat_ports_tick|tick_leaf|leaf_make_percpu|ctxstat_net_make_percpu'
+
+all_hit() {
+	objdump -dr --no-show-raw-insn "$MODULE" | awk -f "$here/faults/sites.awk" >"$tmp/sites" || return
+	awk '
+		FILENAME ~ /hit$/ { hit[$2] += $3; next }
+		{ sites++; known[$1]; print $1, "->", $2 ": " hit[$1] + 0 }
+		!($1 in hit) && $1 !~ /^('"$SILENT"')[+]/ { print "never refused:", $1, $2; bad = 1 }
+		END {
+			for (site in hit)
+				if (!(site in known)) { print "not known:", site; bad = 1 }
+			print sites, "places"
+			exit bad || sites < 20
+		}' "$tmp/hit" "$tmp/sites"
+}
+
+# Nothing in the log but what was asked for
+log_is_clean() {
+	dmesg | awk '/FAULT_INJECTION: forcing a failure/ { fault = 1 } !fault { print } /<\/TASK>/ { fault = 0 }' >"$tmp/log"
+	! grep -E 'BUG:|WARNING:|Oops|Call Trace|possible (recursive|circular|irq)|suspicious RCU|KASAN|UBSAN' "$tmp/log"
+}
+
+plan 24
+: >"$tmp/hit"
+faults_off
+topology_up || skip_all "no namespaces can be made"
+timeouts 1000
+: >"$tmp/traffic"
+traffic_in "$SERVER" serve 7
+wait_for 60 traffic_ready 1 || skip_all "no server"
+on "$CLIENT" "$TRAFFIC" spray $FEW 10.2.0.2 20000 fd02::2 20000
+
+check "load: each allocation fails once" nth load "$MODULE"
+note "load: $tried allocations, $refused of which it cannot do without"
+check "load: nothing is left of all these" nothing_left
+check "unload: each allocation fails once" nth unload "$MODULE"
+note "unload: $tried allocations"
+check "unload: nothing is left of all these" nothing_left
+
+check "load" module_load
+check "load: exact" exact_healed
+check "read: each allocation fails once, for every file" reads
+note "read: $tried allocations, $refused of which it cannot do without"
+check "send: each allocation fails once" sends
+note "send: $tried allocations"
+check "send: exact" exact_healed
+check "a new namespace: each allocation of ctxstat's part fails once" namespaces
+note "a new namespace: $(sed -n 's/^allocations //p' "$tmp/nth") allocations, $refused of which were refused to ctxstat"
+check "a new namespace: the others are exact" exact_healed
+
+check "loaded again: the table of ports is empty" reload
+check "softirq: no root of a protocol" refuse_cache kmalloc-2k 10.3.0.2 30000
+check "softirq: no node" refuse_cache kmalloc-128 10.3.0.2 31000
+check "softirq: no leaf" refuse_cache ctxstat_port_leaf 10.3.0.2 32000
+check "softirq: exact when there is memory again" exact_healed
+
+check "loaded again: no counters per CPU" reload
+check "ticker: busy, and neither the namespace nor a port gets them" refuse_percpu
+check "ticker: exact without them" exact_healed
+check "ticker: both get them when there is memory" wait_for 60 have_percpu
+check "ticker: exact with them" exact_healed
+
+check "each place that asks for memory has been refused some" all_hit
+check "the kernel's log has no more than these refusals" log_is_clean
+dmesg -C
+check "the kernel is clean" kernel_is_clean
+finish
