@@ -171,7 +171,7 @@ static struct trace_point trace_points[] = {
  * 6.1.9 and 6.2 only.) That takes memory itself, a few bytes, which may be short for
  * a moment; nobody else would free what is there.
  */
-static noinline void trace_forget(struct trace_point *tp)
+static void trace_forget(struct trace_point *tp)
 {
 	while (ftrace_set_filter_ip(&tp->ops, tp->ip, 1, 0) == -ENOMEM)
 		schedule_timeout_uninterruptible(1);
@@ -182,30 +182,26 @@ static int trace_register(struct trace_point *tp)
 	int err;
 
 	err = ftrace_set_filter_ip(&tp->ops, tp->ip, 0, 0);
-	if (err == -ENOMEM) {
-		pr_err("not loaded: out of memory\n");
-		return err;
+	if (!err) {
+		err = register_ftrace_function(&tp->ops);
+		if (!err) {
+			tp->registered = true;
+			return 0;
+		}
+		trace_forget(tp);
 	}
-	if (err) {
+
+	switch (err) {
+	case -ENOMEM:
+		pr_err("not loaded: out of memory\n");
+		break;
+	case -EBUSY:
+		pr_err("not loaded: function tracing is switched off; run \"sysctl kernel.ftrace_enabled=1\" and load again\n");
+		break;
+	default:
 		pr_err("not loaded: this kernel does not let %s() be traced (error %d); a kernel with CONFIG_DYNAMIC_FTRACE is needed\n",
 		       tp->name, err);
-		return err;
 	}
-
-	err = register_ftrace_function(&tp->ops);
-	if (!err) {
-		tp->registered = true;
-		return 0;
-	}
-
-	trace_forget(tp);
-	if (err == -ENOMEM)
-		pr_err("not loaded: out of memory\n");
-	else if (err == -EBUSY)
-		pr_err("not loaded: function tracing is switched off; run \"sysctl kernel.ftrace_enabled=1\" and load again\n");
-	else
-		pr_err("not loaded: %s() cannot be traced (error %d)\n",
-		       tp->name, err);
 	return err;
 }
 
