@@ -342,15 +342,12 @@ static int set_option(struct options *opt, const struct option *option, const ch
 {
 	void *into = (char *)opt + option->into;
 
-	if (option->kind == VALUE_NONE) {
-		*(bool *)into = true;
-		return EXIT_OK;
-	}
 	/* parse_option() has seen to it, which analyzers do not know. */
-	if (!value)
+	if (!value && option->kind != VALUE_NONE)
 		return EXIT_USAGE;
 	switch (option->kind) {
 	case VALUE_NONE:
+		*(bool *)into = true;
 		break;
 	case VALUE_TEXT:
 		*(const char **)into = value;
