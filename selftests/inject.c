@@ -30,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "enter.h"
+
 #define GATEWAY		"10.2.0.1"	/* what the server sees of the clients */
 #define SERVER		"10.2.0.2"
 #define PORTS		4096
@@ -94,14 +96,7 @@ static unsigned long number(const char *s)
 
 static void side_open(struct side *side, const char *netns, const char *from, const char *to)
 {
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "/run/netns/%s", netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		err(1, "%s", path);
-	close(fd);
+	enter(netns);
 	side->socket = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	if (side->socket < 0)
 		err(1, "raw socket");

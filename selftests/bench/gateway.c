@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../enter.h"
 #include "gateway.h"
 #include "measure.h"
 
@@ -32,18 +33,6 @@ static const uint8_t nobodys_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 0x98 };
 
 struct side client, server;
 static int ctnetlink;
-
-void enter(const char *netns)
-{
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "/run/netns/%s", netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		err(1, "%s", path);
-	close(fd);
-}
 
 static void side_open(struct side *side, const char *netns)
 {

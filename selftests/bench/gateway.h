@@ -64,7 +64,6 @@ struct life {
 	} end;
 };
 
-void enter(const char *netns);
 void sides_open(char *const names[3]);
 unsigned long entries(void);
 unsigned long received(const struct side *side);

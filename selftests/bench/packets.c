@@ -28,6 +28,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "../enter.h"
 #include "gateway.h"
 #include "measure.h"
 
