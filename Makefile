@@ -109,7 +109,7 @@ demo:
 check:
 	@selftests/check.sh
 
-# It takes a night: half an hour to build each of four kernels, an hour of tests and more on each of eight.
+# It takes many hours: four kernels are built first, and all tests run on eight.
 check-debug:
 	@ALL=1 KERNEL="$(or $(KERNEL),6.12-debug 6.1-debug 6.12-kcsan 6.1-kcsan 6.12-rt 6.1-rt 6.12-cloud 6.1-cloud)" selftests/check.sh
 

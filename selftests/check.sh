@@ -3,10 +3,10 @@
 #
 # Run the tests: those of the sources and the tool here, all others in virtual machines, one
 # each, on every kernel, or, what runs beside others, on one in turn; those that boot
-# machines of their own once. Two run beside each
-# other, if there are two CPUs. What takes long and finds little is left out: packages.sh and
-# install.sh, as dkms.sh does the most of what they do on machines that boot; and on arm64,
-# which is cross-built and emulated, all but the tests that say most about it.
+# machines of their own once. Two run beside each other, if there are two CPUs. What takes
+# long and finds little is left out: packages.sh and install.sh, as dkms.sh does the most of
+# what they do on machines that boot; netfilter.sh, which is the kernel's own tests; and on
+# arm64, which is cross-built and emulated, all but the tests that say most about it.
 #
 # usage: check.sh [TEST...]     only these, such as states.sh
 #

@@ -10,7 +10,7 @@
 #
 # Its configuration is debug/gateway.config, debug/debug.config or debug/kcsan.config, and
 # Debian's options for all that has to do with traffic. It is kept in the cache as long
-# as sources and configuration are the same. Building takes half an hour of two CPUs, and
+# as sources and configuration are the same. Building takes about a quarter of an hour of two CPUs, and
 # 1 GB. kernel.sh calls this; no root needed.
 #
 # stdout: see kernel.sh
@@ -73,7 +73,7 @@ print_result()
 		KERNEL_DIR "$dest/build"
 }
 
-# Who only needs one that is there does not wait for another one's half an hour.
+# Who only needs one that is there does not wait for another one's.
 if [[ ! -d $dest ]]; then
 	fill_lock "$cache/debug.lock"
 fi
