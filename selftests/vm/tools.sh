@@ -37,7 +37,7 @@ if [[ $(cat "$build/root" 2>/dev/null) != "$root" ]]; then
 fi
 cp -pu "$top/dkms.conf" "$build/"
 cp -pu "$top/tools/Makefile" "$top"/tools/*.[ch] "$build/tools/"
-cp -pu "$top/selftests/Makefile" "$top"/selftests/*.c "$build/selftests/"
+cp -pu "$top/selftests/Makefile" "$top"/selftests/*.[ch] "$build/selftests/"
 
 echo "tools.sh: building the tool for $arch" >&2
 export PKG_CONFIG_SYSROOT_DIR=$root
