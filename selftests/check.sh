@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Run the tests: those of the sources and the tool here, all others in virtual machines, one
-# each, on every kernel, or, what runs beside others, on one in turn; those that boot
-# machines of their own once. Two run beside each other, if there are two CPUs. What takes
+# each, on every kernel, or, what differs little between them, on one in turn; those that
+# boot machines of their own once. Two run beside each other, if there are two CPUs. What takes
 # long and finds little is left out: packages.sh and install.sh, as dkms.sh does the most of
 # what they do on machines that boot; netfilter.sh, which is the kernel's own tests; and on
 # arm64, which is cross-built and emulated, all but the tests that say most about it.
@@ -142,13 +142,13 @@ jobs() {
 		[ -z "$all" ] || ((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_LONG_EACH); do
 			printf "%s boot $test\n" "${plain[@]}"
 		done
-		for test in $(list TEST_PROGS); do
+		for test in $(list TEST_PROGS_EACH); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
 		done
 		for test in $(list TEST_PROGS_DEBUG); do
 			printf '%s\n' "${kernels[@]}" | sed -n "s/-debug\$/& amd64 $test/p"
 		done
-		for test in $(list TEST_PROGS_BESIDE) $(list TEST_PROGS_VM); do
+		for test in $(list TEST_PROGS_TURN) $(list TEST_PROGS_BESIDE) $(list TEST_PROGS_VM); do
 			on_some amd64 "$test" "${kernels[@]}"
 		done
 	fi
@@ -165,9 +165,14 @@ next_job() {
 	) 9>"$logs/jobs.lock"
 }
 
-# worker SLOT: take one job after the other
+# worker SLOT: take one job after the other; the first one runs what runs here before
 worker() {
 	local slot=$1 kernel kind test
+	if ((slot == 0 && ${#plain[@]})) && [ -n "$amd64" ]; then
+		for test in $(list TEST_PROGS_HOST); do
+			run "$test" "$here/$test"
+		done 2>&1 </dev/null | sed -u "s/^/here: /"
+	fi
 	while read -r kernel kind test < <(next_job); do
 		case $kind in
 		boot)
@@ -222,10 +227,6 @@ make -s tools && make -s -C "$here" all || exit 2
 for kernel in "${kernels[@]}"; do
 	[ -z "$amd64" ] || make -s module KERNEL="$kernel" || exit 2
 	[ -z "$arm64" ] || [[ $kernel == *-* ]] || make -s module KERNEL="$kernel" ARCH=arm64 || exit 2
-done
-
-[ -z "$amd64" ] || ((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_HOST); do
-	run "$test" "$here/$test"
 done
 
 # A VM whose CPUs take turns keeps one CPU busy, so two run beside each other. In groups of
