@@ -34,9 +34,14 @@ cleanup_more() {
 	module_restore
 }
 
-# Where the word is, from the running kernel's type information
+# Where the word is, from the running kernel's type information, or, if it was built without,
+# from what the compiler noted of its headers
 status_offset() {
-	pahole -F btf --btf_base /sys/kernel/btf/vmlinux -C nf_conn /sys/kernel/btf/nf_conntrack |
+	if [ -e /sys/kernel/btf/vmlinux ]; then
+		pahole -F btf --btf_base /sys/kernel/btf/vmlinux -C nf_conn /sys/kernel/btf/nf_conntrack
+	else
+		pahole -F dwarf -C nf_conn "$CTXSTAT_KO"
+	fi |
 		sed -n 's|.*\<status; */\* *\([0-9]*\) *8 \*/.*|\1|p'
 }
 

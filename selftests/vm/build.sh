@@ -54,7 +54,9 @@ cp -pu "$top/module/Kbuild" "$top"/module/*.[ch] "$build/module/"
 
 echo "build.sh: building the module for $KERNEL_RELEASE" >&2
 # No BTF for a module outside the kernel's tree: the headers lack vmlinux.
-make -C "$KERNEL_DIR" M="$build" "${cross[@]}" "$@" modules >"$build/log" 2>&1 || {
+# -g, which Debian's kernels have anyway: lifecycle.sh looks for types in the module where the
+# kernel tells none.
+make -C "$KERNEL_DIR" M="$build" KCFLAGS=-g "${cross[@]}" "$@" modules >"$build/log" 2>&1 || {
 	cat "$build/log"
 	exit 1
 }
