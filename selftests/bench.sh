@@ -50,7 +50,7 @@ for entries in "${sizes[@]}"; do
 	if ((entries < 1000000)); then
 		parts+=("reading-$entries")
 	else
-		# a quarter of an hour each
+		# up to an hour each
 		parts+=("reading-$entries-"{quick,conntrack-L,proc,iptstate})
 	fi
 done
@@ -66,7 +66,7 @@ say() { echo "bench.sh: $*" >&2; }
 
 # part KERNEL PART
 part() {
-	local build=build/$1/bench options=(--timeout 3600) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
+	local build=build/$1/bench options=(--timeout 7200) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
 
 	case $2 in
 	packets)
