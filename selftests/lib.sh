@@ -162,7 +162,7 @@ ports_balanced() {
 # Nothing may move while we look, or there is nothing to compare: cumulative
 # columns tell. Once nothing moved, one difference is a failure; no second try.
 exact() {
-	local deadline=$((SECONDS + 30))
+	local deadline=$((SECONDS + 30 * patience))
 
 	while :; do
 		states_of "$1" >"$tmp/states" || return
