@@ -131,7 +131,7 @@ ask_on() {
 asked_and_counted_on() {
 	local before i
 	before=$(created_on "$1")
-	for ((i = 0; i < 30; i++)); do
+	for ((i = 0; i < 30 * patience; i++)); do
 		ask_on "$1" || return
 		! created_on_exceeds "$1" "$before" || return 0
 	done
