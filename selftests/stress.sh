@@ -9,7 +9,8 @@
 # traces go on and off. At the end the gateway and every other namespace are exact, audit
 # finds nothing, all entries are accounted for, and the memory is what it was before.
 #
-#   CTXSTAT_CONNECTIONS (100000), CTXSTAT_LOADS (5), CTXSTAT_NAMESPACES (50)
+#   CTXSTAT_CONNECTIONS (100000; 10000 on kernels that look for faults),
+#   CTXSTAT_LOADS (5), CTXSTAT_NAMESPACES (50; 20)
 #                        how many there are to be
 #   FULL=1               5,000,000 and 100 and 1,000
 
@@ -20,9 +21,9 @@ set -u
 . "$here/traffic.sh"
 
 [ -z "${FULL:-}" ] || : "${CTXSTAT_CONNECTIONS:=5000000}" "${CTXSTAT_LOADS:=100}" "${CTXSTAT_NAMESPACES:=1000}"
-CONNECTIONS=${CTXSTAT_CONNECTIONS:-100000}
+CONNECTIONS=${CTXSTAT_CONNECTIONS:-$((patience > 1 ? 10000 : 100000))}
 LOADS=${CTXSTAT_LOADS:-5}
-NAMESPACES=${CTXSTAT_NAMESPACES:-50}
+NAMESPACES=${CTXSTAT_NAMESPACES:-$((patience > 1 ? 20 : 50))}
 
 PREFIX=$TOPOLOGY_PREFIX-n
 BATCH=5			# namespaces that exist at the same time,
