@@ -7,8 +7,8 @@ usage: nth.py load MODULE      load the module, and unload it if it was loaded
        nth.py read FILE...     open each file and read it to its end
        nth.py send ADDRESS     a datagram to a port of UDP for which there is no memory yet
        nth.py netns            make a network namespace; only where ctxstat has a part in it
-       nth.py percpu           take all per-CPU memory that needs no further page: until
-                               killed, after "ready"
+       nth.py percpu           take all per-CPU memory that needs no further page, again and
+                               again until killed; "ready" says that it had all once
 
 For a kernel with fault injection whose failslab and fail_page_alloc tell all (verbose=2).
 N in /proc/thread-self/fail-nth lets the Nth allocation of this thread fail, and it is 0
@@ -25,6 +25,7 @@ import ctypes
 import errno
 import os
 import re
+import resource
 import socket
 import struct
 import sys
@@ -33,7 +34,7 @@ import time
 FILES = ("/sys/module/ctxstat", "/proc/net/ctxstat", "/proc/net/stat/ctxstat")
 SYS_DELETE_MODULE, SYS_FINIT_MODULE, SYS_BPF = 176, 313, 321
 CLONE_NEWNET = 0x40000000
-BPF_MAP_CREATE, BPF_MAP_TYPE_PERCPU_ARRAY = 0, 6
+BPF_MAP_CREATE, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY = 0, 2, 6
 COMPLAINT = re.compile(r"BUG:|WARNING:|Oops|general protection|KASAN|UBSAN|suspicious RCU"
                        r"|possible (recursive|circular|irq)|inconsistent lock")
 FRAME = re.compile(r"^ (\w+\+0x[0-9a-f]+)/0x[0-9a-f]+ \[ctxstat\]")
@@ -121,11 +122,8 @@ def left_behind():
 
 
 def load(module):
-    fd = os.open(module, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syscall(SYS_FINIT_MODULE, fd, b"", 0)
-    finally:
-        os.close(fd)
+    """The file is open already, as no allocation of its file system shall fail."""
+    syscall(SYS_FINIT_MODULE, module, b"", 0)
 
 
 def unload():
@@ -152,6 +150,8 @@ def judge_load(injected, error, frames, said):
 
 def run_load(module):
     """The kernel's loader takes memory first, and ours is not even called if that fails."""
+    module = os.open(module, os.O_RDONLY | os.O_CLOEXEC)
+
     def is_called(nth):
         _, _, error, _, said = attempt(nth, lambda: load(module))
         if not error:
@@ -168,6 +168,8 @@ def run_load(module):
 
 
 def run_unload(module):
+    module = os.open(module, os.O_RDONLY | os.O_CLOEXEC)
+
     def judge(_injected, error, _frames, said):
         if error or said or left_behind():
             return f"not unloaded: {left_behind()}"
@@ -224,23 +226,49 @@ def run_netns():
     unshare()
 
 
+def make_map(kind, size):
+    attributes = struct.pack("=IIII", kind, 4, size, 1) + bytes(56)
+    return syscall(SYS_BPF, BPF_MAP_CREATE, attributes, len(attributes))
+
+
 def run_percpu():
+    """Maps, each with so much per CPU, while no page can be had. It may as well be one for what else
+    a map is made of: so three in a row, and before each another map, without anything per CPU,
+    which leaves room for one more of that."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     maps = []
     fault = os.open("/proc/self/make-it-fail", os.O_WRONLY)
-    for size in (16384, 8192, 4096, 2048, 1024, 512):
+
+    def take(size):
+        os.write(fault, b"1")
         try:
-            while True:
-                attributes = struct.pack("=IIII", BPF_MAP_TYPE_PERCPU_ARRAY, 4, size, 1) + bytes(56)
-                os.write(fault, b"1")
-                try:
-                    maps.append(syscall(SYS_BPF, BPF_MAP_CREATE, attributes, len(attributes)))
-                finally:
-                    os.write(fault, b"0")
+            maps.append(make_map(BPF_MAP_TYPE_PERCPU_ARRAY, size))
         except OSError as e:
             if e.errno != errno.ENOMEM:
                 raise
+            return False
+        finally:
+            os.write(fault, b"0")
+        return True
+
+    def take_all():
+        for size in (16384, 8192, 4096, 2048, 1024, 512):
+            refused = 0
+            while refused < 3:
+                if take(size):
+                    refused = 0
+                else:
+                    refused += 1
+                    maps.append(make_map(BPF_MAP_TYPE_ARRAY, 8))
+
+    take_all()
     print("ready", len(maps), flush=True)
-    time.sleep(1000)
+    # The kernel adds some pages when there are few, and others give theirs back.
+    while True:
+        time.sleep(0.02)
+        while take(512):
+            pass
 
 
 def main():
