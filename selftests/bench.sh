@@ -66,6 +66,10 @@ say() { echo "bench.sh: $*" >&2; }
 
 # part KERNEL PART
 part() {
+	# Several CPUs, of which the first one comes up by itself. 6.1 waits for another one
+	# without a pause in which QEMU's could take turns: see cpus_up() in scene.sh. And
+	# measuring its own speed takes it for ages.
+	local several=(--cpus 8 --append "maxcpus=1 lpj=4000000 tsc=reliable")
 	local build=build/$1/bench options=(--timeout 7200) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
 
 	case $2 in
@@ -85,15 +89,13 @@ part() {
 		arguments=(1000 "${sizes[-1]}")
 		;;
 	memory-8)
-		options+=(--append possible_cpus=8)
+		options+=("${several[@]}")
 		arguments=(namespaces)
 		;;
 	cpus)
 		made_of=("$here/bench/packets.c")
 		options+=(--cpus 8)
-		# 6.1 waits for another CPU without a pause in which QEMU's could take turns:
-		# see cpus_up() in scene.sh. And measuring its own speed takes it for ages.
-		[[ $1 != 6.1 ]] || options+=(--append "maxcpus=1 lpj=4000000 tsc=reliable")
+		[[ $1 != 6.1 ]] || options+=("${several[@]}")
 		arguments=(8 "$chunks")
 		;;
 	esac

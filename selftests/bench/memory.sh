@@ -12,6 +12,8 @@
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/scene.sh"
 
 NAMESPACES=64
+ROUNDS=5
+TRACEFS=/sys/kernel/tracing
 
 # What modules and conntrack allocate from, in KiB: slab, per-CPU areas and vmalloc.
 # MemAvailable will not do, as it moves by megabytes when a file is read.
@@ -23,8 +25,11 @@ object_size() { awk '$1 == "nf_conntrack" { print $4 }' /proc/slabinfo; }
 
 port_memory() { on "$GATEWAY" awk '$1 == "port_memory" { print $2 }' /proc/net/ctxstat/summary; }
 
-# Connections come and go: from 1,024 on a namespace has per-CPU counters.
-be_busy() { "$MEASURE" packets "$CLIENT" "$GATEWAY" "$SERVER" 4 >/dev/null; }
+# Thousands of connections come and go, and the ticker gives the namespace counters per CPU.
+be_busy() {
+	"$MEASURE" packets "$CLIENT" "$GATEWAY" "$SERVER" 4 >/dev/null
+	sleep 2
+}
 
 # table ENTRIES: memory before and after loading ctxstat, then reading
 table() {
@@ -50,25 +55,39 @@ table() {
 	rmmod ctxstat
 }
 
-# NAMESPACES of them, made and taken away: KiB for each
+# NAMESPACES of them, made and taken away: KiB for each; the median of ROUNDS, as slabs and
+# per-CPU areas grow by pages and more
 idle_namespaces() {
-	local before after
+	local before after round
 
-	before=$(memory_used)
-	for ((i = 0; i < NAMESPACES; i++)); do
-		echo "netns add idle$i"
-	done | ip -batch -
-	after=$(memory_used)
-	for ((i = 0; i < NAMESPACES; i++)); do
-		echo "netns del idle$i"
-	done | ip -batch -
-	sleep 2
-	awk -v kb=$((after - before)) -v n=$NAMESPACES 'BEGIN { print kb / n }'
+	for ((round = 0; round < ROUNDS; round++)); do
+		before=$(memory_used)
+		for ((i = 0; i < NAMESPACES; i++)); do
+			echo "netns add idle$i"
+		done | ip -batch -
+		after=$(memory_used)
+		for ((i = 0; i < NAMESPACES; i++)); do
+			echo "netns del idle$i"
+		done | ip -batch -
+		sleep 2
+		echo $((after - before))
+	done | sort -n | awk -v n=$NAMESPACES '{ kb[NR] = $1 } END { print kb[int((NR + 1) / 2)] / n }'
+}
+
+# KiB that a namespace gets for its counters per CPU, as the kernel traces it
+percpu_counters() {
+	echo >$TRACEFS/trace
+	echo 1 >$TRACEFS/events/percpu/percpu_alloc_percpu/enable
+	be_busy
+	echo 0 >$TRACEFS/events/percpu/percpu_alloc_percpu/enable
+	awk -v cpus="$1" 'match($0, / size=[0-9]+/) && /ctxstat_net_make_percpu/ {
+			bytes += substr($0, RSTART + 6, RLENGTH - 6); n++ }
+		END { print bytes * cpus / 1024; exit n != 1 }' $TRACEFS/trace
 }
 
 # What a module keeps for each possible CPU is in Percpu and in slab.
 namespaces() {
-	local cpus before after
+	local cpus busy
 
 	cpus=$(($(sed 's/.*-//' /sys/devices/system/cpu/possible) + 1))
 	echo "# namespaces, with $cpus possible CPUs"
@@ -76,13 +95,8 @@ namespaces() {
 	echo "nothing $cpus idle-namespace $(idle_namespaces)"
 	insmod "$CTXSTAT_KO"
 	echo "ctxstat $cpus idle-namespace $(idle_namespaces)"
-	rmmod ctxstat
-	be_busy
-	insmod "$CTXSTAT_KO"
-	before=$(memory_used)
-	be_busy
-	after=$(memory_used)
-	echo "ctxstat $cpus busy-namespace $((after - before))"
+	busy=$(percpu_counters "$cpus")
+	echo "ctxstat $cpus busy-namespace $busy"
 	rmmod ctxstat
 }
 

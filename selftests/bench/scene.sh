@@ -35,11 +35,11 @@ scene() {
 		net.netfilter.nf_conntrack_udp_timeout_stream=86400
 	softirqs_first
 	# Real-time tasks get all of their time, see chunk_begin() in packets.c; from 6.12 on
-	# there are two who would take some of it away.
+	# there are two who would take some of it away. With several CPUs 6.12.117 complains
+	# about its own books when one of these is stopped, so there the median has to do.
 	sysctl -qw kernel.sched_rt_runtime_us=-1
-	for server in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do
-		[ ! -e "$server" ] || echo 0 >"$server"
-	done
+	server=/sys/kernel/debug/sched/fair_server/cpu0/runtime
+	[ "$(nproc)" != 1 ] || [ ! -e $server ] || echo 0 >$server
 }
 
 # What ksoftirqd is given to do is done before the next packet is sent.
