@@ -50,7 +50,7 @@ for entries in "${sizes[@]}"; do
 	if ((entries < 1000000)); then
 		parts+=("reading-$entries")
 	else
-		# up to an hour each
+		# a machine each: awk on /proc/net/nf_conntrack takes hours
 		parts+=("reading-$entries-"{quick,conntrack-L,proc,iptstate})
 	fi
 done
@@ -70,21 +70,20 @@ part() {
 	# without a pause in which QEMU's could take turns: see cpus_up() in scene.sh. And
 	# measuring its own speed takes it for ages.
 	local several=(--cpus 8 --append "maxcpus=1 lpj=4000000 tsc=reliable")
-	local build=build/$1/bench options=(--timeout 7200) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
+	local build=build/$1/bench options=(--timeout 28800) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
 
 	case $2 in
 	packets)
-		made_of=("$here"/bench/{others.sh,others/*,empty_hook.c,packets.c,gateway.c})
+		made_of=("$here"/bench/{others.sh,others/*,empty_hook.c})
 		arguments=("$rounds" "$chunks")
 		;;
 	reading-*)
-		made_of=("$here"/bench/{stall.c,programs.c} tools/ctxstat)
+		made_of=("$here/bench/stall.c" tools/ctxstat)
 		options+=(--memory 3072)
 		arguments=("${entries%%-*}")
 		[[ $entries != *-* ]] || arguments+=("${entries#*-}")
 		;;
 	memory)
-		made_of=("$here"/bench/{packets.c,programs.c})
 		options+=(--memory 3072)
 		arguments=(1000 "${sizes[-1]}")
 		;;
@@ -93,7 +92,6 @@ part() {
 		arguments=(namespaces)
 		;;
 	cpus)
-		made_of=("$here/bench/packets.c")
 		options+=(--cpus 8)
 		[[ $1 != 6.1 ]] || options+=("${several[@]}")
 		arguments=(8 "$chunks")
@@ -101,7 +99,7 @@ part() {
 	esac
 
 	local stamp
-	stamp="$(cat "$module" "${made_of[@]}" "$here"/bench/{scene.sh,"$script.sh"} | sha256sum | cut -c1-16) ${arguments[*]}"
+	stamp="$(cat "$module" "$build/measure" "${made_of[@]}" "$here"/bench/{scene.sh,"$script.sh"} | sha256sum | cut -c1-16) ${arguments[*]}"
 	if [[ " ${PARTS:-} " != *" $2 "* && -s $build/$2.results && $(head -n 1 "$build/$2.results") == "# $stamp" &&
 		$(tail -n 1 "$build/$2.results") == "# done" ]]; then
 		say "$1: $2: measured already"
