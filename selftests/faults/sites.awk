@@ -7,7 +7,7 @@
 
 function allocates(name) {
 	return name !~ /^(ctxstat_|free_)/ &&
-		name ~ /alloc|kmem_cache_(create|destroy)|^ftrace_set_filter_ip$|^register_|^nf_register_|^_?proc_(mkdir|create|net_mkdir)/
+		name ~ /alloc|kmem_cache_(create|destroy)|^ftrace_set_filter_ip$|^register_|^nf_(un)?register_|^_?proc_(mkdir|create|net_mkdir)/
 }
 
 /^[0-9a-f]+ <.*>:$/ {
