@@ -188,16 +188,24 @@ connections() {
 		}' | sort
 }
 
-# Two CPUs may tell conntrackd of one connection in the wrong order, and then it goes by the older
-# state; so it looks again.
+# Two CPUs may tell conntrackd of one connection in the wrong order, and of one that ends and the
+# next of the same addresses and ports: then it goes by the older state, or has none. So it looks
+# again, and if that is not enough both begin anew, as after a failover.
 all_told() {
-	ctd "$GATEWAY" -R || return
 	listing "$GATEWAY" | connections 1 >"$tmp/first"
+	ctd "$GATEWAY" -R || return
 	if ! wait_for 30 told; then
-		ctd "$BACKUP" -e | connections 1 | diff -U 0 --label "the first one has" "$tmp/first" --label "the second one knows" -
-		return 1
+		not_told
+		ctd "$BACKUP" -f && ctd "$GATEWAY" -f && ctd "$GATEWAY" -R && ctd "$GATEWAY" -B || return
+		wait_for 30 told || { not_told; return 1; }
 	fi
 	[ "$(entries "$BACKUP")" = 0 ] || { echo "the kernel of the second one has $(entries "$BACKUP")"; return 1; }
+}
+
+not_told() {
+	ctd "$BACKUP" -e | connections 1 | diff -U 0 --label "the first one has" "$tmp/first" --label "the second one knows" -
+	ctd "$GATEWAY" -s
+	ctd "$BACKUP" -s
 }
 
 told() { ctd "$BACKUP" -e 2>/dev/null | connections 1 | cmp -s - "$tmp/first"; }
