@@ -50,7 +50,7 @@ for entries in "${sizes[@]}"; do
 	if ((entries < 1000000)); then
 		parts+=("reading-$entries")
 	else
-		# a machine each: awk on /proc/net/nf_conntrack takes hours
+		# a machine each: the last three take long
 		parts+=("reading-$entries-"{quick,conntrack-L,proc,iptstate})
 	fi
 done
@@ -70,7 +70,7 @@ part() {
 	# without a pause in which QEMU's could take turns: see cpus_up() in scene.sh. And
 	# measuring its own speed takes it for ages.
 	local several=(--cpus 8 --append "maxcpus=1 lpj=4000000 tsc=reliable")
-	local build=build/$1/bench options=(--timeout 28800) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
+	local build=build/$1/bench options=(--timeout 14400) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
 
 	case $2 in
 	packets)

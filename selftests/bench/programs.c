@@ -4,6 +4,8 @@
  */
 #include <err.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +49,8 @@ static double in_ns(const struct timeval *t)
 	return t->tv_sec * 1e9 + t->tv_usec * 1e3;
 }
 
-/* Its output goes nowhere. */
-static void run(char *const argv[], struct rusage *used)
+/* Its output goes nowhere. Whether it came to its end, or was stopped by its limit of CPU time. */
+static bool run(char *const argv[], struct rusage *used)
 {
 	pid_t pid = fork();
 	int status;
@@ -61,8 +63,13 @@ static void run(char *const argv[], struct rusage *used)
 		execvp(argv[0], argv);
 		_exit(127);
 	}
-	if (wait4(pid, &status, 0, used) != pid || status)
+	if (wait4(pid, &status, 0, used) != pid)
+		err(1, "wait4");
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+		return false;
+	if (status)
 		errx(1, "%s failed", argv[0]);
+	return true;
 }
 
 /*
@@ -79,7 +86,8 @@ int measure_run(int argc, char *const argv[])
 	for (size_t i = 0; i < times; i++) {
 		struct rusage used;
 
-		run(argv + 1, &used);
+		if (!run(argv + 1, &used))
+			errx(1, "%s reached its limit", argv[1]);
 		cost[i] = in_ns(&used.ru_utime) + in_ns(&used.ru_stime);
 	}
 	printf("run %.0f\n", median(cost, times));
@@ -101,7 +109,8 @@ static void set_period(const char *period)
  * and at most in one run; the median over runs leaves out what was no fault of theirs.
  * And how often another timer finds the program at work, and the kernel. (What
  * getrusage() says of a program that is done before two or three ticks is no good for
- * that.) The timers' interrupts are in what it costs then.
+ * that.) The timers' interrupts are in what it costs then. "stopped 1": it was stopped
+ * by a limit of its CPU time, and would have cost more.
  */
 int measure_stall(int argc, char *const argv[])
 {
@@ -109,12 +118,13 @@ int measure_stall(int argc, char *const argv[])
 	unsigned long probes = 0, in_user = 0, in_kernel = 0;
 	double longest[100], cost[100], sum = 0;
 	struct rusage used;
+	bool ended = true;
 
 	if (argc < 3 || !times || times > ARRAY_SIZE(longest))
 		return -1;
 	for (size_t i = 0; i < times; i++) {
 		set_period(argv[1]);
-		run(argv + 2, &used);
+		ended = run(argv + 2, &used) && ended;
 		set_period("0");
 		cost[i] = in_ns(&used.ru_utime) + in_ns(&used.ru_stime);
 		probes += read_number(STALL "probes");
@@ -126,6 +136,8 @@ int measure_stall(int argc, char *const argv[])
 	if (!probes)
 		errx(1, "no timer has expired");
 	printf("run-probed %.0f\n", median(cost, times));
+	if (!ended)
+		printf("stopped 1\n");
 	printf("probes %lu\nlongest %.0f\nmean %.0f\nin-user %lu\nin-kernel %lu\n",
 	       probes, median(longest, times), sum / probes, in_user, in_kernel);
 	return 0;

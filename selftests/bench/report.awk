@@ -118,13 +118,21 @@ function cost(what, entries) {
 	return get(what, entries, (what, entries, "run") in value ? "run" : "run-probed")
 }
 
+# More than this, if it was stopped.
+function at_least(what, entries) { return (what, entries, "stopped") in value ? ">" : "" }
+
+# How many times cheaper ctxstat states is than this.
+function times(what, entries) {
+	return (at_least(what, entries) ? "more than " : "") number(cost(what, entries) / cost("ctxstat", entries))
+}
+
 function cost_row(title, what, entries,    total, user, kernel) {
 	total = cost(what, entries)
 	user = get(what, entries, "in-user")
 	kernel = get(what, entries, "in-kernel")
 	if (user + kernel)
 		user = total * user / (user + kernel)
-	printf "  %-26s%18s%18s%18s%14s%14s\n", title, number(total), number(user), number(total - user),
+	printf "  %-26s%18s%18s%18s%14s%14s\n", title, at_least(what, entries) number(total), number(user), number(total - user),
 		number(get(what, entries, "mean")), number(get(what, entries, "longest"))
 }
 
@@ -219,7 +227,7 @@ function verdicts(    i, v, m, ahead, text, n, grown, ratio) {
 		m = cost("ctxstat", n)
 		verdict(m < cost("conntrack-L", n) && m < cost("proc", n) && m < cost("iptstate", n),
 			sprintf("ctxstat states at %s entries: %s times cheaper than conntrack -L | awk, %s than awk nf_conntrack, %s than iptstate -1", number(n),
-				number(cost("conntrack-L", n) / m), number(cost("proc", n) / m), number(cost("iptstate", n) / m)))
+				times("conntrack-L", n), times("proc", n), times("iptstate", n)))
 	}
 	if (many >= ratio_entries) {
 		ratio = cost("conntrack-L", many) / get("states", many, "read")
