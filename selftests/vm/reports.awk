@@ -4,12 +4,34 @@
 # no part in them: KCSAN's of races, between two lines of equal signs; and of lists that
 # nf_tables reads under a mutex of its own, which PROVE_RCU_LIST does not know, from such a
 # line to the end of a backtrace. A report within a report is kept.
+#
+# And without one leak: when there is no memory for a slab cache's folder in sysfs, the
+# kernel's sysfs_slab_add() does not give back the folder's name.
 
 # mawk has no {20,}.
 function print_if(wanted) {
 	if (wanted)
 		printf "%s", report
 	report = ""
+}
+
+# kmemleak's list: the first line, and its own lines, which are indented.
+function end_of_leak() {
+	if (leak ~ / sysfs_slab_add[+]/ && leak ~ / kobject_set_name_vargs[+]/)
+		names++
+	else
+		printf "%s", leak
+	leak = ""
+}
+/ unreferenced object 0x/ { end_of_leak(); leak = $0 "\n"; next }
+leak != "" && /^(\[ *[0-9.]+\] )?  / { leak = leak $0 "\n"; next }
+leak != "" { end_of_leak() }
+# What comes before the list is how many there are.
+/ kmemleak: [0-9]+ new suspected memory leak/ {
+	match($0, /[0-9]+ new suspected/)
+	suspected += substr($0, RSTART)
+	suspicion = suspicion $0 "\n"
+	next
 }
 
 report == "" && /====================$/ { report = $0 "\n"; lines = complaints = 0; lists = 0; next }
@@ -32,4 +54,9 @@ report != "" {
 }
 
 { print }
-END { printf "%s", report }
+END {
+	end_of_leak()
+	printf "%s", report
+	if (suspected > names)
+		printf "%s", suspicion
+}
