@@ -19,10 +19,11 @@ u8 ctxstat_generation_byte __read_mostly = U8_MAX;
  * ours, and the callbacks need no memory of a namespace.
  *
  * Chooses this load's generation. The walk at unload clears the tags of all
- * entries in the table; what it cannot reach (an entry taken out of the table
- * while a queued packet still holds it) keeps a tag of an older generation,
- * which must not be mistaken for ours. A clock that moves on every 67 ms gives
- * each load its own, and comes back to the same one after 8 s.
+ * entries that it can reach; one taken out of the table while a queued packet
+ * still holds it keeps a tag of an older generation, which must not be mistaken
+ * for ours. A clock that moves on every 67 ms gives each load its own, and comes
+ * back to the same one after 8 s: a packet that is queued for longer, over an unload
+ * and a load, is mistaken once in 126 times. There is nowhere to remember more.
  */
 void ctxstat_entry_enable(void)
 {

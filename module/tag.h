@@ -33,7 +33,7 @@
  * their tags lacks CONFIRMED, so that the check of a confirmed entry always
  * fails; so it does for one without a tag.
  *
- * An entry that was out of the table when the module was unloaded keeps its tag.
+ * An entry that only a queued packet held when the module was unloaded keeps its tag.
  * So whoever changes this layout, or the rows, must give the new one generations
  * that the old one did not use: rows of a tag that is ours are not checked.
  */

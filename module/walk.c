@@ -4,9 +4,11 @@
  * namespace that is being torn down is no longer in the list: conntrack frees
  * its entries.
  */
+#include <linux/rculist_nulls.h>
 #include <linux/rtnetlink.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_ecache.h>
 
 #include "entry.h"
 #include "walk.h"
@@ -40,6 +42,25 @@ static int clear_entry(struct nf_conn *ct, void *data)
 	return 0;
 }
 
+/*
+ * Entries that are out of the table, and stay until a listener that wants every event
+ * has room for that of their end (conntrackd's NetlinkEventsReliable). Where ctnetlink
+ * is built in their list is not exported, and where it is not built there are none.
+ */
+static void clear_dying(struct net *net)
+{
+#if IS_MODULE(CONFIG_NF_CT_NETLINK)
+	struct nf_conntrack_net_ecache *ecache = nf_conn_pernet_ecache(net);
+	struct nf_conntrack_tuple_hash *h;
+	struct hlist_nulls_node *node;
+
+	spin_lock_bh(&ecache->dying_lock);
+	hlist_nulls_for_each_entry(h, node, &ecache->dying_list, hnnode)
+		ctxstat_entry_clear(nf_ct_tuplehash_to_ctrack(h));
+	spin_unlock_bh(&ecache->dying_lock);
+#endif
+}
+
 static void walk_all(int (*iter)(struct nf_conn *ct, void *data))
 {
 	struct net *net;
@@ -68,5 +89,13 @@ void ctxstat_walk_adopt(void)
  */
 void ctxstat_walk_clear(void)
 {
+	struct net *net;
+
 	walk_all(clear_entry);
+	/* An entry moves from one to the other with bottom halves off. */
+	synchronize_rcu();
+	down_read(&net_rwsem);
+	for_each_net(net)
+		clear_dying(net);
+	up_read(&net_rwsem);
 }

@@ -3,7 +3,8 @@
 #
 # Load and unload, with thousands of entries in the table: first at a quiet
 # moment, then 20 times while two CPUs make and end entries. Each time everything
-# is exact, and no tag is left behind.
+# is exact, and no tag is left behind; not in entries, either, that the kernel keeps
+# out of its table because a listener has no room for the event of their end.
 #
 # Whether there are tags is read from the kernel's memory, without ctxstat:
 # conntrack -L makes the kernel call nf_ct_get_id() for each entry, and a kprobe
@@ -20,7 +21,7 @@ CHURN=300	# source ports: five times as many entries
 TRACEFS=/sys/kernel/tracing
 TRACE=$TRACEFS/instances/ctxstat_test
 
-require pahole
+require pahole python3
 modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection tracking"
 [ -e $TRACEFS/kprobe_events ] || skip_all "no kprobe events in $TRACEFS"
 
@@ -28,7 +29,9 @@ if module_loaded; then
 	module_unload || skip_all "the ctxstat module is in use"
 fi
 
+deaf=''
 cleanup_more() {
+	[ -z "$deaf" ] || kill "$deaf" 2>/dev/null
 	traffic_end
 	probe_remove
 	module_restore
@@ -61,20 +64,24 @@ probe_remove() {
 	echo "-:ctxstat_test/entry" >>$TRACEFS/kprobe_events
 } 2>/dev/null
 
-# List the gateway's entries: $tmp/listed has their number, the trace a line for
-# each that the kernel passed on the way, twice if it did not fit into a message.
+# List the gateway's entries, or those of conntrack's list $1: $tmp/listed has their number,
+# the trace a line for each that the kernel passed on the way, twice if it did not fit into a
+# message.
 list_words() {
 	echo >$TRACE/trace
 	echo 1 >$TRACE/events/ctxstat_test/enable
-	{ on "$GATEWAY" conntrack -L -f ipv4 && on "$GATEWAY" conntrack -L -f ipv6; } \
-		2>/dev/null | wc -l >"$tmp/listed"
+	if [ -n "${1:-}" ]; then
+		on "$GATEWAY" conntrack -L "$1"
+	else
+		on "$GATEWAY" conntrack -L -f ipv4 && on "$GATEWAY" conntrack -L -f ipv6
+	fi 2>/dev/null | wc -l >"$tmp/listed"
 	echo 0 >$TRACE/events/ctxstat_test/enable
 }
 
 # All entries that were listed were seen, and are tagged or untagged. Bit 3 is set in
 # every word: confirmed. If it is not, we look at the wrong place.
 listed_words_are() {
-	list_words
+	list_words "${2:-}"
 	awk -v want="$1" -v listed="$(cat "$tmp/listed")" '
 		$NF !~ /^status=0x/ { next }
 		{ entry = $(NF - 1); word = substr($NF, 10) }
@@ -90,8 +97,25 @@ listed_words_are() {
 # At a quiet moment. A tag does not go away by itself, so that looking again until
 # the last packets have settled hides none.
 all_words_are() {
-	wait_for 10 listed_words_are "$1" || { cat "$tmp/verdict"; return 1; }
+	wait_for 10 listed_words_are "$@" || { cat "$tmp/verdict"; return 1; }
 }
+
+# Entries that begin while somebody listens have events, and nobody takes those of their end.
+end_undelivered() {
+	ip netns exec "$GATEWAY" python3 "$here/lifecycle/deaf.py" >"$tmp/deaf" &
+	deaf=$!
+	wait_for 20 grep -q ready "$tmp/deaf" && on "$CLIENT" "$TRAFFIC" spray 300 10.3.0.2 30000 || return
+	on "$GATEWAY" conntrack -D -d 10.3.0.2 >/dev/null
+	dying=$(on "$GATEWAY" conntrack -L dying 2>/dev/null | wc -l)
+	echo "$dying entries wait"
+	((dying > 100))
+}
+
+# The kernel has them no longer; loaded meanwhile, they have not changed what is counted.
+delivered() {
+	kill "$deaf" && wait_for 30 none_dying && exact_and_audited "$GATEWAY"
+}
+none_dying() { [ "$(on "$GATEWAY" conntrack -L dying 2>/dev/null | wc -l)" = 0 ]; }
 
 load_flowing() {
 	module_load && traffic_flows 100
@@ -135,7 +159,7 @@ nothing_left() {
 
 table_full_enough() { [ "$(on "$GATEWAY" conntrack -C)" -ge $((1400 + 300 + 5 * CHURN - 100)) ]; }
 
-plan $((7 + 5 * LOADS + 1))
+plan $((7 + 8 + 5 * LOADS + 1))
 
 traffic_up $CHURN
 traffic_in "$CLIENT" hold 150 10.2.0.2 7 fd02::2 7
@@ -152,6 +176,14 @@ check "quiet: the probe sees a tag in each entry" all_words_are tagged
 check "quiet: unload" module_unload
 check "quiet: unloaded, no entry is tagged" all_words_are untagged
 check "quiet: unloaded, nothing else is left" nothing_left
+check "undelivered: load" module_load
+check "undelivered: the kernel keeps entries for their event" end_undelivered
+check "undelivered: they are tagged" all_words_are tagged dying
+check "undelivered: unload" module_unload
+check "undelivered: unloaded, they are not tagged" all_words_are untagged dying
+check "undelivered: load" module_load
+check "undelivered: exact when they have gone" delivered
+check "undelivered: unload" module_unload
 traffic_go
 
 for ((i = 1; i <= LOADS; i++)); do
