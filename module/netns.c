@@ -9,6 +9,7 @@
  * find nothing to count in. struct ctxstat_net itself is freed by the core
  * after all exits, when the namespace has no entry left.
  */
+#include <linux/atomic.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
@@ -24,6 +25,10 @@ unsigned int ctxstat_net_id __read_mostly;
 
 static LIST_HEAD(ctxstat_nets);
 static DEFINE_MUTEX(ctxstat_nets_lock);
+
+/* How many namespaces but the initial one may have per-CPU counters, and have. */
+#define CTXSTAT_MAX_PERCPU	256
+static atomic_t others_with_percpu;
 
 static int __net_init ctxstat_net_init(struct net *net)
 {
@@ -120,6 +125,8 @@ static void __net_exit ctxstat_net_exit(struct net *net)
 	/* At unload all namespaces are left, and none of them ends. */
 	if (READ_ONCE(ctxstat_generation) != CTXSTAT_DISABLED)
 		bequeath(cn);
+	if (cn->dead_percpu && !net_eq(net, &init_net))
+		atomic_dec(&others_with_percpu);
 	free_percpu(cn->dead_percpu);
 	ctxstat_counters_free(cn->dead_shared);
 	ctxstat_ports_release(&cn->dead_ports);
@@ -174,16 +181,23 @@ void ctxstat_netns_for_each(void (*visit)(struct ctxstat_net *cn))
  * @cn: from ctxstat_netns_for_each(): one caller at a time
  *
  * What was counted in the shared block stays there. If there is no memory,
- * the shared block goes on being used, and the next call tries again.
+ * the shared block goes on being used, and the next call tries again; so it does
+ * while CTXSTAT_MAX_PERCPU others have theirs: anyone who may make namespaces can
+ * make them busy, and nobody is charged for this memory.
  */
 void ctxstat_net_make_percpu(struct ctxstat_net *cn)
 {
+	bool other = !net_eq(cn->net, &init_net);
 	struct ctxstat_counters __percpu *percpu;
 
+	if (other && atomic_read(&others_with_percpu) >= CTXSTAT_MAX_PERCPU)
+		return;
 	percpu = alloc_percpu_gfp(struct ctxstat_counters,
 				  GFP_KERNEL | __GFP_NOWARN);
 	if (!percpu)
 		return;
+	if (other)
+		atomic_inc(&others_with_percpu);
 	/* pairs with ctxstat_net_percpu(), by address dependency */
 	smp_store_release(&cn->percpu, percpu);
 }
