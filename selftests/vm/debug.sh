@@ -52,9 +52,18 @@ eval "$settings"
 debian=$KERNEL_MODULES/boot/config-$KERNEL_RELEASE
 source=$("$here/source.sh" "$series")
 
-config()
+ours()
 {
 	cat "$here/debug/gateway.config" "$here/debug/$flavour.config"
+	# Until 6.8 UBSAN looks at nothing unless it is told to look at all.
+	if [[ $flavour == debug ]] && grep -q 'config UBSAN_SANITIZE_ALL' "$source/lib/Kconfig.ubsan"; then
+		echo CONFIG_UBSAN_SANITIZE_ALL=y
+	fi
+}
+
+config()
+{
+	ours
 	grep -E "^CONFIG_($TRAFFIC)(_[A-Z0-9_]+)?=" "$debian"
 	echo "CONFIG_LOCALVERSION=\"-$flavour\""
 }
@@ -93,7 +102,7 @@ config >"$new/wanted"
 run "${make[@]}" KCONFIG_ALLCONFIG="$new/wanted" allnoconfig || die "no configuration"
 # An option of ours that has not been taken is a check that would not be made. Those of
 # Debian's that need something that is not here are of no use here.
-grep -h '^CONFIG_' "$here/debug/gateway.config" "$here/debug/$flavour.config" | grep -v '=n$' | sort >"$new/ours"
+ours | grep '^CONFIG_' | grep -v '=n$' | sort >"$new/ours"
 missing=$(sort "$new/build/.config" | comm -23 "$new/ours" -)
 [[ -z $missing ]] || die "this kernel has no: ${missing//$'\n'/ }"
 
