@@ -237,9 +237,11 @@ void send_frames(const struct life *life, unsigned int n)
 }
 
 /*
- * As "conntrack -D" would: unlinked and, as no packet holds it, freed before
- * the system call returns. Timeouts do the same in the garbage collector, at
- * a time that one cannot tell.
+ * Unlinked and, as no packet holds it, freed before the system call returns.
+ * One that has no time left is ended by the lookup for it, as the garbage
+ * collector would, at a time that one can tell; the answer is that there is
+ * none. One that has is deleted, as by "conntrack -D": its event names who
+ * did it, and "conntrack -E" would look up which program that is.
  */
 void end_connection(const struct life *life)
 {
@@ -248,8 +250,8 @@ void end_connection(const struct life *life)
 		err(1, "ctnetlink");
 }
 
-/* No acknowledgment is asked for: what arrives is an error. */
-void require_no_error(void)
+/* No acknowledgment is asked for: what arrives is an error. 0 is none. */
+static int answer(void)
 {
 	struct {
 		struct nlmsghdr nlh;
@@ -259,11 +261,38 @@ void require_no_error(void)
 
 	if (recv(ctnetlink, &answer, sizeof(answer), MSG_DONTWAIT) < 0) {
 		if (errno == EAGAIN)
-			return;
+			return 0;
 		err(1, "ctnetlink");
 	}
-	errno = -answer.error.error;
-	err(1, "ending a connection");
+	return -answer.error.error;
+}
+
+void require_no_error(void)
+{
+	errno = answer();
+	if (errno)
+		err(1, "ending a connection");
+}
+
+/* The last n that were ended had no time left. */
+void require_expired(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		errno = answer();
+		if (errno != ENOENT)
+			err(1, "connection %u of %u that had no time left", i, n);
+	}
+	require_no_error();
+}
+
+/* In the gateway, for each packet to come of a connection that is not assured. */
+void set_udp_timeout(unsigned int seconds)
+{
+	const char *path = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout";
+	FILE *file = fopen(path, "we");
+
+	if (!file || fprintf(file, "%u", seconds) < 0 || fclose(file))
+		err(1, "%s", path);
 }
 
 void require_entries(unsigned long expected, const char *when)

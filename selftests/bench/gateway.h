@@ -78,7 +78,9 @@ struct connection next_connection(uint8_t protocol, uint16_t server_port);
 void send_frame(struct side *from, const uint8_t *frame);
 void send_frames(const struct life *life, unsigned int n);
 void end_connection(const struct life *life);
+void set_udp_timeout(unsigned int seconds);
 void require_no_error(void);
+void require_expired(unsigned int n);
 void require_entries(unsigned long expected, const char *when);
 
 #endif /* GATEWAY_H */

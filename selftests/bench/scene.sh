@@ -30,9 +30,10 @@ scene() {
 	on "$GATEWAY" ip link set to-server address 02:00:00:00:02:01
 	on "$GATEWAY" ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:99 dev to-client nud permanent
 	on "$GATEWAY" ip neigh replace 10.2.0.2 lladdr 02:00:00:00:00:99 dev to-server nud permanent
-	# No entry ends by itself.
+	# No entry ends by itself, but for TCP's that have come to TIME_WAIT.
 	on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_udp_timeout=86400 \
-		net.netfilter.nf_conntrack_udp_timeout_stream=86400
+		net.netfilter.nf_conntrack_udp_timeout_stream=86400 \
+		net.netfilter.nf_conntrack_tcp_timeout_time_wait=0
 	softirqs_first
 	# Real-time tasks get all of their time, see chunk_begin() in packets.c; from 6.12 on
 	# there are two who would take some of it away. With several CPUs 6.12.117 complains
