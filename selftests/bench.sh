@@ -11,16 +11,17 @@
 # Environment:
 #   KERNEL=6.1|6.12|all  on this kernel (all)
 #   QUICK=1              fewer rounds, and 20,000 entries at most instead of 1,000,000
-#   PARTS="PART..."      measure these anew: packets, reading-ENTRIES, memory,
-#                        memory-8, cpus
+#   PARTS="PART..."      measure these anew: packets, reading, reading-ENTRIES,
+#                        reading-1000000-conntrack-L and others, memory, memory-8, cpus
 #   CTXSTAT_KO=FILE      this module, instead of one built from the tree; with KERNEL
 #   VM_RUN=COMMAND       starts virtual machines instead of vm/run.sh, which it calls
 #
 # stdout: tables and a verdict on each target. Both kernels' are written to BENCH.md.
 #
 # Each part is a virtual machine of its own, and its results are kept in
-# build/KERNEL/bench/PART.results: a run that was interrupted goes on where it was, and
-# parts that were measured for this module by these scripts are not measured again.
+# build/KERNEL/bench/PART.results (QUICK=1: bench-quick/): a run that was interrupted goes on
+# where it was, and parts that were measured for this module by these scripts are not
+# measured again.
 #
 # As root, Debian packages that are missing are installed; anyone else is told which.
 #
@@ -43,8 +44,8 @@ if [[ -n ${CTXSTAT_KO:-} && ${#kernels[@]} != 1 ]]; then
 fi
 
 # The median over chunks does not need many of them; the rounds show whether it holds.
-rounds=3 chunks=400 sizes=(1000 10000 100000 1000000)
-[[ -z ${QUICK:-} ]] || rounds=2 chunks=100 sizes=(1000 20000)
+rounds=3 chunks=400 sizes=(1000 10000 100000 1000000) folder=bench
+[[ -z ${QUICK:-} ]] || rounds=2 chunks=100 sizes=(1000 20000) folder=bench-quick
 parts=(packets)
 for entries in "${sizes[@]}"; do
 	if ((entries < 1000000)); then
@@ -56,13 +57,39 @@ for entries in "${sizes[@]}"; do
 done
 parts+=(memory memory-8 cpus)
 
+say() { echo "bench.sh: $*" >&2; }
+
+# fits NAME PART: the part, or all whose names begin so
+fits() { [[ $2 == "$1" || $2 == "$1"-* ]]; }
+
+for name in ${PARTS:-}; do
+	for known in "${parts[@]}"; do
+		! fits "$name" "$known" || continue 2
+	done
+	say "PARTS: no $name among ${parts[*]}"
+	exit 2
+done
+
+# wanted PART: is it to be measured anew?
+wanted() {
+	local name
+	for name in ${PARTS:-}; do
+		! fits "$name" "$1" || return 0
+	done
+	return 1
+}
+
 # conntrackd would start as a service, if it were installed: unpacked, it finds the
 # libraries that conntrack brings along.
-"$here/vm/packages.sh" iproute2 nftables conntrack procps iptables ipset iptstate bpftrace \
-	binutils libnetfilter-queue1 libnetfilter-cthelper0 libsystemd0 >&2 || exit 2
+packages=(iproute2 nftables conntrack procps iptables ipset iptstate bpftrace
+	binutils libnetfilter-queue1 libnetfilter-cthelper0 libsystemd0)
+"$here/vm/packages.sh" "${packages[@]}" >&2 || exit 2
 conntrackd=$("$here/vm/fetch.sh" conntrackd)/usr/sbin/conntrackd || exit 2
+conntrackd=$(realpath "$conntrackd") || exit 2
 
-say() { echo "bench.sh: $*" >&2; }
+# What results depend on beside the tree; conntrackd's folder is named after its version.
+awk=$(realpath "$(command -v awk)")
+versions="$(dpkg-query -W "${packages[@]}" coreutils libc6 qemu-system-x86 "${awk##*/}") $conntrackd" || exit 2
 
 # part KERNEL PART
 part() {
@@ -70,7 +97,8 @@ part() {
 	# without a pause in which QEMU's could take turns: see cpus_up() in scene.sh. And
 	# measuring its own speed takes it for ages.
 	local several=(--cpus 8 --append "maxcpus=1 lpj=4000000 tsc=reliable")
-	local build=build/$1/bench options=(--timeout 14400) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
+	local build=build/$1/$folder options=(--timeout 14400) script=${2%%-*} arguments=() made_of=() entries=${2#*-}
+	local new=$build/$2.new results=$build/$2.results stamp status
 
 	case $2 in
 	packets)
@@ -98,15 +126,14 @@ part() {
 		;;
 	esac
 
-	local stamp
-	stamp="$(cat "$module" "$build/measure" "${made_of[@]}" "$here"/bench/{scene.sh,"$script.sh"} | sha256sum | cut -c1-16) ${arguments[*]}"
-	if [[ " ${PARTS:-} " != *" $2 "* && -s $build/$2.results && $(head -n 1 "$build/$2.results") == "# $stamp" &&
-		$(tail -n 1 "$build/$2.results") == "# done" ]]; then
+	stamp="$({ cat "$module" "$build/measure" "${made_of[@]}" "$here"/{topology.sh,vm/run.sh,bench/scene.sh,"bench/$script.sh"} &&
+		echo "$versions ${options[*]}"; } | sha256sum | cut -c1-16) ${arguments[*]}"
+	if ! wanted "$2" && [[ -s $results && $(head -n 1 "$results") == "# $stamp" ]]; then
 		say "$1: $2: measured already"
 		return
 	fi
 	say "$1: $2"
-	# Whatever is not a result is progress.
+	# Whatever is not a result is progress. Results of a run that failed are not kept as such.
 	{
 		echo "# $stamp"
 		"${VM_RUN:-$here/vm/run.sh}" --kernel "$1" --icount "${options[@]}" --log "$build/$2.kernel.log" \
@@ -115,13 +142,18 @@ part() {
 			--env STALL_KO="$top/$build/modules/stall.ko" \
 			--env MEASURE="$top/$build/measure" --env CONNTRACKD="$conntrackd" \
 			-- "$here/bench/$script.sh" "${arguments[@]}"
-	} | tee "$build/$2.results" | sed -u -n "1d; s/^# /bench.sh: $1: /p; /^[^ ]*: /p" >&2
-	return "${PIPESTATUS[0]}"
+	} | tee "$new" | sed -u -n "1d; s/^# /bench.sh: $1: /p; t; /^[^ ]*: /p" >&2
+	status=${PIPESTATUS[0]}
+	if ((status)) || [[ $(tail -n 1 "$new") != "# done" ]]; then
+		say "$1: $2: failed (status $status): see $new"
+		return 1
+	fi
+	mv "$new" "$results"
 }
 
 # bench KERNEL
 bench() {
-	local build=build/$1/bench settings module=${CTXSTAT_KO:-} name
+	local build=build/$1/$folder settings module=${CTXSTAT_KO:-} name
 
 	settings=$("$here/vm/kernel.sh" "$1") || return 2
 	eval "$settings"
@@ -145,7 +177,10 @@ bench() {
 		part "$1" "$name" || return 2
 		results+=("$build/$name.results")
 	done
-	objdump -dr --no-show-raw-insn "$module" | awk -f "$here/bench/stores.awk" >"$build/stores.results"
+	objdump -dr --no-show-raw-insn "$module" | awk -f "$here/bench/stores.awk" >"$build/stores.results" || {
+		say "$1: no packet_hook in $module"
+		return 2
+	}
 
 	awk -v release="$KERNEL_RELEASE" -v rounds=$rounds -v sizes="${sizes[*]}" \
 		-f "$here/bench/report.awk" "${results[@]}" "$build/stores.results"
@@ -153,10 +188,10 @@ bench() {
 
 status=0
 for kernel in "${kernels[@]}"; do
-	mkdir -p "build/$kernel/bench"
-	bench "$kernel" >"build/$kernel/bench/report"
+	mkdir -p "build/$kernel/$folder"
+	bench "$kernel" >"build/$kernel/$folder/report"
 	result=$?
-	cat "build/$kernel/bench/report"
+	cat "build/$kernel/$folder/report"
 	((result <= status)) || status=$result
 done
 if ((status < 2 && ${#kernels[@]} == 2)) && [[ -z ${QUICK:-} ]]; then
