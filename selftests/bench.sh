@@ -122,7 +122,7 @@ part() {
 	cpus)
 		options+=(--cpus 8)
 		[[ $1 != 6.1 ]] || options+=("${several[@]}")
-		arguments=(8 "$chunks")
+		arguments=(8 "$rounds" "$chunks")
 		;;
 	esac
 

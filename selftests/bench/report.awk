@@ -191,10 +191,12 @@ function scaling_table(    n) {
 	printf "\n%-28s%18s%18s%18s%18s\n", "a UDP packet, on each of", "1 CPU", "2 CPUs", "4 CPUs", "8 CPUs"
 	printf "%-28s", "nothing loaded"
 	for (n = 1; n <= 8; n *= 2)
-		printf "%18s", number(get("nothing", n, "packet"))
+		printf "%18s", number(summarise("nothing-" n "-cpus", "", "packet"))
 	printf "\n%-28s", "  ctxstat, over this"
-	for (n = 1; n <= 8; n *= 2)
-		printf "%18s", sprintf("%+.1f", get("ctxstat", n, "packet") - get("nothing", n, "packet"))
+	for (n = 1; n <= 8; n *= 2) {
+		over_on[n] = summarise("ctxstat-" n "-cpus", "nothing-" n "-cpus", "packet")
+		printf "%18s", sprintf("%+.1f", over_on[n])
+	}
 	print ""
 }
 
@@ -240,7 +242,7 @@ function verdicts(    i, v, m, ahead, text, n, grown, ratio) {
 	grown = (all_many - all_few) * 100 / all_few
 	verdict(grown <= read_target && grown >= -read_target, sprintf("reading all ports at %s entries: %+.1f %% of reading at %s; at most %d %%", number(many), grown, number(few), read_target))
 	verdict(size == size_with && per_entry < memory_target, sprintf("%.1f bytes of memory per connection; less than %d, a pointer, is none", per_entry, memory_target))
-	m = (get("ctxstat", 8, "packet") - get("nothing", 8, "packet")) - (get("ctxstat", 1, "packet") - get("nothing", 1, "packet"))
+	m = over_on[8] - over_on[1]
 	verdict(m <= 1 && m >= -1, sprintf("an established packet with 8 CPUs: %+.1f instructions to one with 1; at most 1", m))
 	verdict(get("packet_hook", "-", "writes") == 0, sprintf("of the packet hook's %d instructions %d may write memory", get("packet_hook", "-", "instructions"), get("packet_hook", "-", "writes")))
 }
