@@ -12,7 +12,6 @@
  *   measure read FILE [TIMES]
  *   measure run TIMES COMMAND [ARG...]
  *   measure stall TIMES PERIOD COMMAND [ARG...]
- *   measure spin INSTRUCTIONS
  *   measure pause
  *
  * stdout: "name value" per line.
@@ -80,7 +79,6 @@ static const struct {
 	{ "read", "FILE [TIMES]", measure_read },
 	{ "run", "TIMES COMMAND [ARG...]", measure_run },
 	{ "stall", "TIMES PERIOD COMMAND [ARG...]", measure_stall },
-	{ "spin", "INSTRUCTIONS", spin },
 	{ "pause", "", pause_cpu },
 };
 
@@ -93,9 +91,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;
-		/* This one is for measure_stall(), whose interrupts cost time. */
-		if (commands[i].function != spin)
-			require_icount();
+		require_icount();
 		status = commands[i].function(argc - 2, argv + 2);
 		if (status >= 0)
 			return status;

@@ -19,7 +19,6 @@ int use_ports(int argc, char *const argv[]);
 int measure_read(int argc, char *const argv[]);
 int measure_run(int argc, char *const argv[]);
 int measure_stall(int argc, char *const argv[]);
-int spin(int argc, char *const argv[]);
 int pause_cpu(int argc, char *const argv[]);
 
 #endif /* MEASURE_H */

@@ -96,36 +96,41 @@ int measure_run(int argc, char *const argv[])
 
 #define STALL	"/sys/module/stall/parameters/"
 
-static void set_period(const char *period)
+static void set_stall(const char *path, unsigned long ns)
 {
-	FILE *file = fopen(STALL "period", "we");
+	FILE *file = fopen(path, "we");
 
-	if (!file || fprintf(file, "%s", period) < 0 || fclose(file))
-		err(1, STALL "period");
+	if (!file || fprintf(file, "%lu", ns) < 0 || fclose(file))
+		err(1, "%s", path);
 }
 
 /*
  * How long the softirq of a timer, that of stall.c, has to wait meanwhile: on average,
- * and at most in one run; the median over runs leaves out what was no fault of theirs.
- * And how often another timer finds the program at work, and the kernel. (What
- * getrusage() says of a program that is done before two or three ticks is no good for
- * that.) The timers' interrupts are in what it costs then. "stopped 1": it was stopped
- * by a limit of its CPU time, and would have cost more.
+ * and at most in one run. That is the median over runs, each of which it interrupts
+ * elsewhere: once in many runs of whatever program the kernel gives hundreds of free pages
+ * back at a time, with interrupts off. And how often another timer finds the program at
+ * work, and the kernel. (What getrusage() says of a program that is done before two or
+ * three ticks is no good for that.) The timers' interrupts are in what it costs then.
+ * "stopped 1": it was stopped by a limit of its CPU time, and would have cost more.
  */
 int measure_stall(int argc, char *const argv[])
 {
 	size_t times = argc ? strtoul(argv[0], NULL, 10) : 0;
+	unsigned long period = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
 	unsigned long probes = 0, in_user = 0, in_kernel = 0;
 	double longest[100], cost[100], sum = 0;
 	struct rusage used;
 	bool ended = true;
 
-	if (argc < 3 || !times || times > ARRAY_SIZE(longest))
+	if (argc < 3 || !times || times > ARRAY_SIZE(longest) || period < times)
 		return -1;
+	/* What those before have left behind is freed. */
+	sleep(1);
 	for (size_t i = 0; i < times; i++) {
-		set_period(argv[1]);
+		set_stall(STALL "phase", period * (i + 1) / times);
+		set_stall(STALL "period", period);
 		ended = run(argv + 2, &used) && ended;
-		set_period("0");
+		set_stall(STALL "period", 0);
 		cost[i] = in_ns(&used.ru_utime) + in_ns(&used.ru_stime);
 		probes += read_number(STALL "probes");
 		sum += read_number(STALL "sum");
@@ -140,16 +145,6 @@ int measure_stall(int argc, char *const argv[])
 		printf("stopped 1\n");
 	printf("probes %lu\nlongest %.0f\nmean %.0f\nin-user %lu\nin-kernel %lu\n",
 	       probes, median(longest, times), sum / probes, in_user, in_kernel);
-	return 0;
-}
-
-int spin(int argc, char *const argv[])
-{
-	unsigned long n = argc == 1 ? strtoul(argv[0], NULL, 10) / 2 : 0;
-
-	if (!n)
-		return -1;
-	__asm__ volatile("1: dec %0; jnz 1b" : "+r" (n) : : "cc");
 	return 0;
 }
 

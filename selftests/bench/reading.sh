@@ -14,31 +14,28 @@ entries=$1
 shift
 (($#)) || set -- quick conntrack-L proc iptstate
 
-# measured TIMES PERIOD WHAT COMMAND...: what the command costs, unless it takes long, and
-# how long packets wait
+# measured TIMES WHAT COMMAND...: what the command costs, and how long packets wait, for
+# which timers interrupt it: with the same period for all, as it tells how short a wait is
+# seen
 measured() {
-	local times=$1 period=$2 what=$3
-	shift 3
+	local times=$1 what=$2 period=20000
+	shift 2
 	echo "# $entries entries: $what"
-	((times == 1)) || on "$GATEWAY" "$MEASURE" run "$times" "$@" | results "$what" "$entries"
+	if [[ $what == proc ]] && ((entries >= 1000000)); then
+		# It is stopped. That is told of it, and no waits.
+		period=1000000
+	else
+		on "$GATEWAY" "$MEASURE" run "$times" "$@" | results "$what" "$entries"
+	fi
 	on "$GATEWAY" "$MEASURE" stall "$times" "$period" "$@" | results "$what" "$entries"
 }
 
-quick() { measured 50 20000 "$@"; }
-
-# What takes long is done once: a timer that interrupts it every million instructions adds
-# one in a hundred or two.
-slow() {
-	if ((entries <= 10000)); then
-		measured 5 100000 "$@"
-	else
-		measured 1 1000000 "$@"
-	fi
-}
+quick() { measured 50 "$@"; }
+slow() { measured $((entries <= 10000 ? 5 : 1)) "$@"; }
 
 read_quick() {
 	on "$GATEWAY" "$MEASURE" read /proc/net/ctxstat/states | results states "$entries"
-	quick nothing "$MEASURE" spin 1000000
+	quick nothing true
 	quick ctxstat "$CTXSTAT" states
 	quick cat cat /proc/net/ctxstat/states
 	quick conntrack-C conntrack -C

@@ -126,14 +126,15 @@ function times(what, entries) {
 	return (at_least(what, entries) ? "more than " : "") number(cost(what, entries) / cost("ctxstat", entries))
 }
 
-function cost_row(title, what, entries,    total, user, kernel) {
+function cost_row(title, what, entries,    total, user, kernel, more) {
 	total = cost(what, entries)
 	user = get(what, entries, "in-user")
 	kernel = get(what, entries, "in-kernel")
 	if (user + kernel)
 		user = total * user / (user + kernel)
-	printf "  %-26s%18s%18s%18s%14s%14s\n", title, at_least(what, entries) number(total), number(user), number(total - user),
-		number(get(what, entries, "mean")), number(get(what, entries, "longest"))
+	more = at_least(what, entries)
+	printf "  %-26s%18s%18s%18s%14s%14s\n", title, more number(total), more number(user), more number(total - user),
+		more ? "-" : number(get(what, entries, "mean")), more ? "-" : number(get(what, entries, "longest"))
 }
 
 function reading_table(    i, n) {
@@ -142,8 +143,8 @@ function reading_table(    i, n) {
 	for (i = 1; i <= number_of_sizes; i++) {
 		n = size_of_table[i]
 		printf "at %s entries\n", number(n)
-		printf "  %-26s%18s%18s%18s%14s%14s\n", "nothing is read", "", "", "", number(get("nothing", n, "mean")), number(get("nothing", n, "longest"))
-		printf "  %-26s%18s\n", "open, read, close states", number(get("states", n, "read"))
+		cost_row("a program that does nothing", "nothing", n)
+		printf "  %-27s%17s\n", "open, read, close states", number(get("states", n, "read"))
 		cost_row("cat states", "cat", n)
 		cost_row("ctxstat states", "ctxstat", n)
 		cost_row("conntrack -L | awk", "conntrack-L", n)
@@ -237,6 +238,10 @@ function verdicts(    i, v, m, ahead, text, n, grown, ratio) {
 		ratio = cost("conntrack-L", many) / cost("ctxstat", many)
 		printf "%-7s ctxstat states, a whole program: %s times; most of it is loading its libraries\n", "note", number(ratio)
 	}
+	m = get("ctxstat", many, "longest")
+	verdict(m < get("conntrack-L", many, "longest") && m < get("iptstate", many, "longest"),
+		sprintf("in one reading at %s entries a packet waits %s at most with ctxstat states; %s with conntrack -L | awk, %s with iptstate -1, %s with a program that does nothing",
+			number(many), number(m), number(get("conntrack-L", many, "longest")), number(get("iptstate", many, "longest")), number(get("nothing", many, "longest"))))
 	grown = (get("states", many, "read") - get("states", few, "read")) * 100 / get("states", few, "read")
 	verdict(grown <= read_target && grown >= -read_target, sprintf("reading states at %s entries: %+.1f %% of reading at %s; at most %d %%", number(many), grown, number(few), read_target))
 	grown = (all_many - all_few) * 100 / all_few

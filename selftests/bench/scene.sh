@@ -20,6 +20,8 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 scene() {
 	local server
 
+	from_memory /etc/nsswitch.conf /etc/protocols
+
 	modprobe nf_conntrack hashsize=262144
 	modprobe nf_conntrack_netlink
 	sysctl -qw net.netfilter.nf_conntrack_max=1100000
@@ -41,6 +43,16 @@ scene() {
 	sysctl -qw kernel.sched_rt_runtime_us=-1
 	server=/sys/kernel/debug/sched/fair_server/cpu0/runtime
 	[ "$(nproc)" != 1 ] || [ ! -e $server ] || echo 0 >$server
+}
+
+# from_memory FILE...: iptstate opens these for each entry, and they would come from outside
+# each time: a copy is in the virtual machine's own layer.
+from_memory() {
+	local file
+	for file; do
+		cp -p "$file" "$file.copy"
+		mv "$file.copy" "$file"
+	done
 }
 
 # What ksoftirqd is given to do is done before the next packet is sent.

@@ -6,8 +6,11 @@
  * it expires to when its callback runs. A second timer, whose callback is called at once,
  * counts how often it has interrupted a program, and how often the kernel working for one.
  *
+ * A CPU that idles has nobody wait: what interrupts the idle task is not counted.
+ *
  * Written to parameters/period, a number of nanoseconds starts the timers on the writer's
- * CPU, and 0 stops them. Then the other parameters are the results.
+ * CPU, the first time after parameters/phase, and 0 stops them. Then the other parameters
+ * are the results.
  */
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
@@ -17,20 +20,21 @@
 #include <linux/sched.h>
 #include <asm/irq_regs.h>
 
-static unsigned long period, probes, longest, sum, in_user, in_kernel;
+static unsigned long period, phase, probes, longest, sum, in_user, in_kernel;
 static struct hrtimer timer, sampler;
 
 static enum hrtimer_restart probe(struct hrtimer *t)
 {
-	ktime_t now = ktime_get();
-	unsigned long delay = ktime_to_ns(ktime_sub(now, hrtimer_get_expires(t)));
+	unsigned long delay = ktime_to_ns(ktime_sub(ktime_get(), hrtimer_get_expires(t)));
+	/* Packets that come meanwhile; each waits for a period less than that before it. */
+	unsigned long more = delay / period;
 
-	probes++;
-	sum += delay;
-	if (delay > longest)
-		longest = delay;
-	/* Those that it has missed meanwhile have no packet. */
-	hrtimer_set_expires(t, ktime_add_ns(ktime_get(), period));
+	if (!is_idle_task(current)) {
+		probes += 1 + more;
+		sum += (1 + more) * delay - more * (more + 1) / 2 * period;
+		longest = max(longest, delay);
+	}
+	hrtimer_add_expires_ns(t, (1 + more) * period);
 	return HRTIMER_RESTART;
 }
 
@@ -60,8 +64,8 @@ static int period_set(const char *value, const struct kernel_param *param)
 	sum = 0;
 	in_user = 0;
 	in_kernel = 0;
-	hrtimer_start(&sampler, ns_to_ktime(period), HRTIMER_MODE_REL_PINNED_HARD);
-	hrtimer_start(&timer, ns_to_ktime(period), HRTIMER_MODE_REL_PINNED_SOFT);
+	hrtimer_start(&sampler, ns_to_ktime(phase), HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&timer, ns_to_ktime(phase), HRTIMER_MODE_REL_PINNED_SOFT);
 	return 0;
 }
 
@@ -71,6 +75,7 @@ static const struct kernel_param_ops period_ops = {
 };
 
 module_param_cb(period, &period_ops, &period, 0644);
+module_param(phase, ulong, 0644);
 module_param(probes, ulong, 0444);
 module_param(longest, ulong, 0444);
 module_param(sum, ulong, 0444);
