@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What memory ctxstat takes: per connection, per port, per network namespace, per CPU; and
-# what reading ports costs.
+# what reading ports costs, and what is done each second in the background.
 #
 # usage: memory.sh FEW ENTRIES    all of it, with so many entries in the table
-#        memory.sh namespaces     only the last two
+#        memory.sh namespaces     only what depends on the number of CPUs
 # shellcheck disable=SC2016 # awk's $1
 
 # shellcheck source=selftests/bench/scene.sh
@@ -85,6 +85,39 @@ percpu_counters() {
 		END { print bytes * cpus / 1024; exit n != 1 }' $TRACEFS/trace
 }
 
+# Instructions that ctxstat's ticker takes each second, as the kernel traces the work: the
+# median of about twenty. Other work is done in the background as well, conntrack's above all,
+# and not each second, so the sum of all does not tell.
+ticks() {
+	echo x86-tsc >$TRACEFS/trace_clock
+	echo >$TRACEFS/trace
+	echo 1 >$TRACEFS/events/workqueue/enable
+	sleep 20
+	echo 0 >$TRACEFS/events/workqueue/enable
+	awk 'match($0, / [0-9]+: workqueue_execute_(start|end): /) {
+			time = substr($0, RSTART + 1) + 0
+			begins = /_start: /
+			if (begins && /ticker_tick/) {
+				start[$1] = time
+			} else if (!begins && $1 in start) {
+				print time - start[$1]
+				delete start[$1]
+			}
+		}' $TRACEFS/trace | sort -n |
+		awk '{ took[NR] = $1 } END { print took[int((NR + 1) / 2)]; exit NR < 15 }'
+	echo local >$TRACEFS/trace_clock
+}
+
+# background CPUS: of a busy namespace with 1,000 entries, that has counters per CPU
+background() {
+	"$MEASURE" fill "$CLIENT" "$GATEWAY" "$SERVER" 1000 >/dev/null
+	echo "# in the background, with $1 possible CPUs"
+	echo "ctxstat $1 tick $(ticks)"
+	use_all_ports
+	echo "ctxstat+ports $1 tick $(ticks)"
+	on "$GATEWAY" conntrack -F 2>/dev/null
+}
+
 # What a module keeps for each possible CPU is in Percpu and in slab.
 namespaces() {
 	local cpus busy
@@ -97,6 +130,7 @@ namespaces() {
 	echo "ctxstat $cpus idle-namespace $(idle_namespaces)"
 	busy=$(percpu_counters "$cpus")
 	echo "ctxstat $cpus busy-namespace $busy"
+	background "$cpus"
 	rmmod ctxstat
 }
 

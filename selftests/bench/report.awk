@@ -183,9 +183,16 @@ function memory_table(    ports, ports_few) {
 		number((get("all-ports", few, "memory") - get("few-ports", few, "memory")) / (65536 - ports)) " a port")
 	line("  a namespace that tracks nothing, 1 CPU", sprintf("%.1f KiB", get("ctxstat", 1, "idle-namespace") - get("nothing", 1, "idle-namespace")))
 	line("  the same, 8 CPUs", sprintf("%.1f KiB", get("ctxstat", 8, "idle-namespace") - get("nothing", 8, "idle-namespace")))
-	line("  a busy namespace, 1 CPU", number(get("ctxstat", 1, "busy-namespace")) " KiB")
+	line("  when it is busy, more than that, 1 CPU", number(get("ctxstat", 1, "busy-namespace")) " KiB")
 	line("  the same, 8 CPUs", number(get("ctxstat", 8, "busy-namespace")) " KiB",
 		sprintf("%.1f KiB for each CPU", (get("ctxstat", 8, "busy-namespace") - get("ctxstat", 1, "busy-namespace")) / 7))
+}
+
+function background_table(    n) {
+	printf "\n%-28s%18s%18s\n", "each second, in background", "few ports", "65,536 ports"
+	for (n = 1; n <= 8; n += 7)
+		printf "%-28s%18s%18s\n", sprintf("  ctxstat, %d CPU%s", n, n == 1 ? "" : "s"),
+			number(get("ctxstat", n, "tick")), number(get("ctxstat+ports", n, "tick"))
 }
 
 function scaling_table(    n) {
@@ -266,6 +273,7 @@ END {
 	packets_table()
 	reading_table()
 	memory_table()
+	background_table()
 	scaling_table()
 	print ""
 	if (incomplete)
