@@ -208,7 +208,14 @@ function scaling_table(    n) {
 	print ""
 }
 
-function verdicts(    i, v, m, ahead, text, n, grown, ratio) {
+# How many times cheaper this many instructions are than conntrack -L | awk.
+function ratio_verdict(text, instructions,    ratio) {
+	ratio = cost("conntrack-L", many) / instructions
+	verdict(ratio >= ratio_target, sprintf("%s: %s times cheaper than conntrack -L | awk at %s entries; at least %s",
+		text, number(ratio), number(many), number(ratio_target)))
+}
+
+function verdicts(    i, v, m, ahead, text, n, grown) {
 	split("UDP TCP", proto)
 	split("udp-packet tcp-packet udp-life tcp-life", name)
 	variants = split("ctxstat ctxstat+ports ctxstat+extensions", variant)
@@ -240,10 +247,10 @@ function verdicts(    i, v, m, ahead, text, n, grown, ratio) {
 				times("conntrack-L", n), times("proc", n), times("iptstate", n)))
 	}
 	if (many >= ratio_entries) {
-		ratio = cost("conntrack-L", many) / get("states", many, "read")
-		verdict(ratio >= ratio_target, sprintf("reading states, without a program's start: %s times cheaper than conntrack -L | awk at %s entries; at least %s", number(ratio), number(many), number(ratio_target)))
-		ratio = cost("conntrack-L", many) / cost("ctxstat", many)
-		printf "%-7s ctxstat states, a whole program: %s times; most of it is loading its libraries\n", "note", number(ratio)
+		ratio_verdict("reading states, without a program's start", get("states", many, "read"))
+		ratio_verdict("ctxstat states, a whole program", cost("ctxstat", many))
+		printf "%-7s cat states: %s times; a program that does nothing: %s\n", "note",
+			number(cost("conntrack-L", many) / cost("cat", many)), number(cost("conntrack-L", many) / cost("nothing", many))
 	}
 	m = get("ctxstat", many, "longest")
 	verdict(m < get("conntrack-L", many, "longest") && m < get("iptstate", many, "longest"),
