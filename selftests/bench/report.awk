@@ -133,7 +133,7 @@ function cost_row(title, what, entries,    total, user, kernel, more) {
 	if (user + kernel)
 		user = total * user / (user + kernel)
 	more = at_least(what, entries)
-	printf "  %-26s%18s%18s%18s%14s%14s\n", title, more number(total), more number(user), more number(total - user),
+	printf "  %-27s%17s%18s%18s%14s%14s\n", title, more number(total), more number(user), more number(total - user),
 		more ? "-" : number(get(what, entries, "mean")), more ? "-" : number(get(what, entries, "longest"))
 }
 
