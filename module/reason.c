@@ -134,41 +134,19 @@ static enum caller caller_of(unsigned long address)
 	return remember(address);
 }
 
-/* By how far the connection had come to its end. */
-static enum ctxstat_reason of_tcp(const struct nf_conn *ct,
-				  enum ctxstat_reason otherwise)
-{
-	if (nf_ct_protonum(ct) != IPPROTO_TCP)
-		return otherwise;
-	switch (READ_ONCE(ct->proto.tcp.state)) {
-	case TCP_CONNTRACK_TIME_WAIT:
-		return CTXSTAT_END_CLOSED;
-	case TCP_CONNTRACK_CLOSE:
-		return CTXSTAT_END_RESET;
-	default:
-		return otherwise;
-	}
-}
-
 /**
- * ctxstat_reason_of() - why an entry is being deleted, not through netlink
- * @ct: an entry that nf_ct_delete() or nf_ct_kill_acct() was called for, and that
- *	is not dying yet
- * @caller: the address that this function returns to
- *
- * Context: any in which conntrack runs; takes no lock.
+ * ctxstat_reason_of_caller() - why an entry that has not expired is being deleted
+ * @ct: see ctxstat_reason_of()
+ * @caller: see ctxstat_reason_of()
  */
-enum ctxstat_reason notrace ctxstat_reason_of(const struct nf_conn *ct,
-					      unsigned long caller)
+enum ctxstat_reason notrace ctxstat_reason_of_caller(const struct nf_conn *ct,
+						     unsigned long caller)
 {
-	if (nf_ct_is_expired(ct))
-		return of_tcp(ct, CTXSTAT_END_TIMEOUT);
-
 	switch (caller_of(caller)) {
 	case CALLER_EVICTS:
 		return CTXSTAT_END_EVICTED;
 	case CALLER_TCP:
-		return of_tcp(ct, CTXSTAT_END_OTHER);
+		return ctxstat_reason_of_tcp(ct, CTXSTAT_END_OTHER);
 	case CALLER_DCCP:
 		return CTXSTAT_END_RESET;
 	default:

@@ -5,7 +5,7 @@
 #ifndef CTXSTAT_REASON_H
 #define CTXSTAT_REASON_H
 
-struct nf_conn;
+#include <net/netfilter/nf_conntrack.h>
 
 /**
  * enum ctxstat_reason - why an entry ended
@@ -33,7 +33,41 @@ enum ctxstat_reason {
 
 extern const char *const ctxstat_reason_names[CTXSTAT_REASONS];
 
-enum ctxstat_reason ctxstat_reason_of(const struct nf_conn *ct,
-				      unsigned long caller);
+/* By how far the connection had come to its end. */
+static inline enum ctxstat_reason
+ctxstat_reason_of_tcp(const struct nf_conn *ct, enum ctxstat_reason otherwise)
+{
+	if (nf_ct_protonum(ct) != IPPROTO_TCP)
+		return otherwise;
+	switch (READ_ONCE(ct->proto.tcp.state)) {
+	case TCP_CONNTRACK_TIME_WAIT:
+		return CTXSTAT_END_CLOSED;
+	case TCP_CONNTRACK_CLOSE:
+		return CTXSTAT_END_RESET;
+	default:
+		return otherwise;
+	}
+}
+
+enum ctxstat_reason ctxstat_reason_of_caller(const struct nf_conn *ct,
+					     unsigned long caller);
+
+/**
+ * ctxstat_reason_of() - why an entry is being deleted, not through netlink
+ * @ct: an entry that nf_ct_delete() or nf_ct_kill_acct() was called for, and that
+ *	is not dying yet
+ * @caller: the address that this function returns to
+ *
+ * Nearly all entries of a gateway end because their time is up.
+ *
+ * Context: any in which conntrack runs; takes no lock.
+ */
+static __always_inline enum ctxstat_reason
+ctxstat_reason_of(const struct nf_conn *ct, unsigned long caller)
+{
+	if (likely(nf_ct_is_expired(ct)))
+		return ctxstat_reason_of_tcp(ct, CTXSTAT_END_TIMEOUT);
+	return ctxstat_reason_of_caller(ct, caller);
+}
 
 #endif /* CTXSTAT_REASON_H */
