@@ -44,7 +44,7 @@ if [ -z "$CTXSTAT" ]; then
 	make -C "$root/tools" >"$tmp/make.log" 2>&1 || { cat "$tmp/make.log" >&2; exit 1; }
 	CTXSTAT=$root/tools/ctxstat
 fi
-install -m 0755 "$CTXSTAT" "$tmp/ctxstat" || exit 1
+copy_tool "$tmp" || exit 1
 ctxstat=$tmp/ctxstat
 
 fail() {

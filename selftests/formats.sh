@@ -23,7 +23,7 @@ if [ -z "${CTXSTAT:-}" ]; then
 	make -s -C "$here/../tools" >&2 || exit 1
 	CTXSTAT=$here/../tools/ctxstat
 fi
-install -m 755 "$CTXSTAT" "$tmp/ctxstat" || exit 1
+copy_tool "$tmp" || exit 1
 
 ctxstat() { "$tmp/ctxstat" "$@"; }
 listing() { python3 "$here/formats/listings.py" "$tmp/ctxstat" "$@"; }

@@ -23,8 +23,8 @@ tools=$here/../tools
 clang=${CLANG:-clang}
 seconds=${FUZZ_SECONDS:-60}
 SANITIZE=("-fsanitize=fuzzer,address,undefined,float-cast-overflow" -fno-sanitize-recover=all)
-# What it is built from, besides fuzz/parse.c; that one stands in for load.c.
-SOURCES=(parse tables interval snapshot summary print listing output findings histograms audit prometheus textfile)
+# What it is built from, besides fuzz/parse.c; that one stands in for load.c and plugin.c.
+SOURCES=(parse tables interval snapshot summary print listing output json findings histograms audit prometheus textfile)
 LIMITS=(-max_len=4096 -timeout=30 -rss_limit_mb=2048)
 
 fuzzer=
@@ -39,7 +39,7 @@ build() {
 		files+=("$2/$name.c")
 	done
 	# shellcheck disable=SC2046 # two words
-	"$clang" -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -O1 "${SANITIZE[@]}" -I"$2" -o "$1" \
+	"$clang" -std=gnu11 -D_GNU_SOURCE -DCTXSTAT_VERSION='"0"' -Wall -Wextra -Werror -g -O1 "${SANITIZE[@]}" -I"$2" -o "$1" \
 		"$here/fuzz/parse.c" "${files[@]}" $(pkg-config --cflags --libs json-c) -lm
 }
 

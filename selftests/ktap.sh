@@ -12,6 +12,8 @@
 #   wait_for SECONDS COMMAND...
 #                           until the command succeeds; fails at the deadline, which is
 #                           $patience times as far: 8 on kernels that look for faults
+#   copy_tool FOLDER        a copy of $CTXSTAT there, and of the plugins that are beside it,
+#                           for any user, wherever the source tree is
 #
 # $tmp is a folder that is gone afterwards. A test that has more to clean up
 # defines cleanup_more.
@@ -81,6 +83,14 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+copy_tool() {
+	local plugin
+	install -m 755 "$CTXSTAT" "$1/ctxstat" || return
+	for plugin in "$(dirname "$CTXSTAT")"/ctxstat-*.so; do
+		[ ! -e "$plugin" ] || install -m 644 "$plugin" "$1/" || return
+	done
+}
 
 require() {
 	local tool

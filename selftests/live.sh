@@ -21,7 +21,8 @@ NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all)
 require_module
 require jq setpriv python3
 [ -w "$MAX" ] || skip_all "must be run in the initial network namespace"
-install -m 755 "${CTXSTAT:-$here/../tools/ctxstat}" "$tmp/ctxstat" || skip_all "tools/ctxstat is not built"
+CTXSTAT=${CTXSTAT:-$here/../tools/ctxstat}
+copy_tool "$tmp" || skip_all "tools/ctxstat is not built"
 chmod 755 "$tmp"
 max=$(cat "$MAX")
 watch=

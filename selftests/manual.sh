@@ -21,7 +21,7 @@ if [ -z "${CTXSTAT:-}" ]; then
 	CTXSTAT=$tools/ctxstat
 fi
 # The completion calls it by name.
-mkdir "$tmp/bin" && install -m 755 "$CTXSTAT" "$tmp/bin/ctxstat" || exit 1
+mkdir "$tmp/bin" && copy_tool "$tmp/bin" || exit 1
 PATH=$tmp/bin:$PATH
 
 help_subcommands() { ctxstat help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p'; }

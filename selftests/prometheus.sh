@@ -36,7 +36,8 @@ fetched prometheus prometheus-node-exporter
 require prometheus promtool prometheus-node-exporter python3
 require_module
 [ -w "$MAX" ] || skip_all "must be run in the initial network namespace"
-install -m 755 "${CTXSTAT:-$here/../tools/ctxstat}" "$tmp/ctxstat" || skip_all "tools/ctxstat is not built"
+CTXSTAT=${CTXSTAT:-$here/../tools/ctxstat}
+copy_tool "$tmp" || skip_all "tools/ctxstat is not built"
 chmod 755 "$tmp"
 export PYTHONDONTWRITEBYTECODE=1
 max=$(cat "$MAX")

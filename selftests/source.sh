@@ -36,7 +36,8 @@ tool_builds_without_warning() {
 	mkdir -p "$tmp/tool"
 	cp -r dkms.conf tools "$tmp/tool/"
 	make -s -C "$tmp/tool/tools" clean
-	make -s -C "$tmp/tool/tools" CC="$1" CFLAGS="-O2 -g -Werror" && [ -x "$tmp/tool/tools/ctxstat" ]
+	make -s -C "$tmp/tool/tools" CC="$1" CFLAGS="-O2 -g -Werror" && [ -x "$tmp/tool/tools/ctxstat" ] &&
+		[ "$(ls "$tmp/tool/tools/"*.so | wc -l)" = 3 ]
 }
 
 # A copy of the sources, and headers to change

@@ -45,8 +45,11 @@ if [ -z "$CTXSTAT" ]; then
 	fi
 	CTXSTAT=$root/tools/ctxstat
 fi
-# A copy that any user may run, wherever the source tree is.
-install -m 0755 "$CTXSTAT" "$tmp/ctxstat" || exit 1
+# A copy that any user may run, wherever the source tree is; and one without its shared objects.
+mkdir "$tmp/alone" && install -m 0755 "$CTXSTAT" "$tmp/ctxstat" && install -m 0755 "$CTXSTAT" "$tmp/alone/" || exit 1
+for plugin in "$(dirname "$CTXSTAT")"/ctxstat-*.so; do
+	[ ! -e "$plugin" ] || install -m 0644 "$plugin" "$tmp/" || exit 1
+done
 ctxstat=$tmp/ctxstat
 
 names=()
@@ -424,6 +427,39 @@ closed() {
 	one_line "Bad file descriptor"
 }
 
+# What takes long to load is loaded by who needs it.
+few_libraries() {
+	ldd "$ctxstat" >"$tmp/out" && grep -q libc "$tmp/out" || return
+	! grep -E 'microhttpd|curses|tinfo|json' "$tmp/out"
+}
+
+# As run, but the copy that has no shared objects beside it
+alone() { local ctxstat=$tmp/alone/ctxstat; run "$@"; }
+
+part_missing() { # NAME ARGUMENT...
+	local name=$1
+	shift
+	alone 6 "$@" && [ ! -s "$tmp/out" ] &&
+		one_line "ctxstat-$name.so is missing: it is neither in $tmp/alone nor in /.*/lib/ctxstat; "
+}
+
+part_not_needed() {
+	run 0 --proc-dir="$tables/gateway" states --format=csv && mv "$tmp/out" "$tmp/before" &&
+		alone 0 --proc-dir="$tables/gateway" states --format=csv && cmp "$tmp/before" "$tmp/out" &&
+		run 0 help top && mv "$tmp/out" "$tmp/before" && alone 0 help top && cmp "$tmp/before" "$tmp/out" &&
+		grep -q '^Columns: family ' "$tmp/out"
+}
+
+part_broken() { # PATTERN, with the shared object from stdin
+	cat >"$tmp/alone/ctxstat-json.so" && alone 6 --proc-dir="$tables/gateway" states --format=json &&
+		[ ! -s "$tmp/out" ] && one_line "alone/ctxstat-json.so $1"
+}
+
+part_empty() { part_broken 'cannot be loaded: .*too short' </dev/null; }
+part_made() { # PATTERN SOURCE
+	"${CC:-cc}" -shared -fPIC -xc -o "$tmp/made.so" - <<<"$2" && part_broken "$1" <"$tmp/made.so"
+}
+
 no_module() {
 	[ -e /proc/net/ctxstat ] && { echo "the module is loaded: not tested"; return 0; }
 	fails 3 "/proc/net/ctxstat: not found; is the module loaded? try: modprobe ctxstat"
@@ -639,6 +675,18 @@ add "check: units mixed, wrong order" plugin 3 gateway 'UNKNOWN - .*above' --war
 add "check: no bar in a message" plugin 3 gateway 'UNKNOWN - [^|]*80/0' --warning='80|0'
 add "check: output closed" plugin_closed
 add "starts and ends within milliseconds" quick
+add "no library but libc" few_libraries
+add "shared object missing: exporter" part_missing exporter exporter
+add "shared object missing: json" part_missing json --proc-dir="$tables/gateway" states --format=json
+add "shared object missing: json, keys" part_missing json --proc-dir="$tables/gateway" summary --format=json
+add "shared object missing: json, watch" part_missing json --proc-dir="$tables/gateway" watch --count=1 --format=json
+add "shared object missing: top" part_missing top top
+add "shared object missing, and not needed" part_not_needed
+add "shared object broken: empty" part_empty
+add "shared object broken: needs what is not there" part_made 'cannot be loaded: .*undefined symbol: not_there' \
+	'extern int not_there; int *plugin = &not_there;'
+add "shared object broken: something else" part_made 'cannot be loaded: .*undefined symbol: plugin' 'int other;'
+add "shared object broken: of another version" part_made 'is of version 0, and this is ' 'const struct { char *version; } plugin = { "0" };'
 add "module not loaded" no_module
 add "no such directory" fails 3 "/nonexistent: not found" --proc-dir=/nonexistent
 add "no such table" no_table
@@ -683,6 +731,9 @@ needs() { # what a check cannot do without
 	terminal*|human*) command -v script >/dev/null || echo "no script(1)" ;;
 	unreadable*) [ "$(id -u)" != 0 ] || command -v setpriv >/dev/null || echo "no setpriv(1)" ;;
 	disk_full*) [ -c /dev/full ] || echo "no /dev/full" ;;
+	few_libraries*) command -v ldd >/dev/null || echo "no ldd(1)" ;;
+	part_missing*) { [ -e /usr/lib/ctxstat ] || [ -e /usr/local/lib/ctxstat ]; } && echo "they are installed" ;;
+	part_made*) command -v "${CC:-cc}" >/dev/null || echo "no compiler" ;;
 	esac
 }
 

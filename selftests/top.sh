@@ -20,7 +20,7 @@ if [ -z "${CTXSTAT:-}" ]; then
 	make -s -C "$here/../tools" >&2 || exit 1
 	CTXSTAT=$here/../tools/ctxstat
 fi
-install -m 755 "$CTXSTAT" "$tmp/ctxstat" || exit 1
+copy_tool "$tmp" || exit 1
 # A server of its own, which knows nothing of the user's settings.
 export TMUX_TMPDIR=$tmp
 unset TMUX NO_COLOR LINES COLUMNS LC_CTYPE LANG

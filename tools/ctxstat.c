@@ -155,7 +155,7 @@ static const char * const exit_codes[] = {
 	[EXIT_READ]	= "a table cannot be read: module not loaded, or no permission",
 	[EXIT_GARBLED]	= "a table could not be understood",
 	[EXIT_WRITE]	= "the output could not be written",
-	[EXIT_SYSTEM]	= "no memory, no terminal for top, or no address to listen on",
+	[EXIT_SYSTEM]	= "no memory, no terminal for top, no address to listen on, or a ctxstat-*.so is missing",
 };
 
 static const struct command *find_command(const char *name)

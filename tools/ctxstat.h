@@ -78,7 +78,7 @@ struct options {
 	bool terminal;
 };
 
-/* Subcommands, each in the file of its name. Return: an exit code. */
+/* Subcommands, each in the file of its name; top and exporter are plugins. Return: an exit code. */
 int overview_run(const struct options *opt);
 int summary_run(const struct options *opt);
 int states_run(const struct options *opt);
@@ -93,7 +93,7 @@ int check_run(const struct options *opt);
 int prometheus_run(const struct options *opt);
 int exporter_run(const struct options *opt);
 
-/* top.c: names that its --sort takes, each after a blank */
+/* top_columns.c: names that its --sort takes, each after a blank */
 void top_print_columns(void);
 
 /* check.c: what complain() says is the plugin's result, of which the exit code is this. */

@@ -31,6 +31,7 @@
 
 #include "ctxstat.h"
 #include "interval.h"
+#include "plugin.h"
 
 #define LISTEN_DEFAULT	"127.0.0.1:10063"
 #define UNPRIVILEGED	"nobody"
@@ -589,7 +590,7 @@ static int serve(const struct options *opt, int fd)
 	return EXIT_OK;
 }
 
-int exporter_run(const struct options *opt)
+static int run(const struct options *opt)
 {
 	int fd, ret;
 
@@ -608,3 +609,5 @@ int exporter_run(const struct options *opt)
 	close(fd);
 	return ret;
 }
+
+const struct plugin plugin = { .version = CTXSTAT_VERSION, .run = run };

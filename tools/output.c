@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "output.h"
+#include "plugin.h"
 
 #define GAP "  "
 
@@ -131,75 +130,17 @@ static void print_rows(const struct options *opt, const struct listing *listing,
 	print_row(opt, listing, lay, listing->total, NULL);
 }
 
-static int out_of_memory(void)
-{
-	complain("out of memory");
-	return EXIT_SYSTEM;
-}
-
 static int output_table(const struct options *opt, const struct listing *listing)
 {
 	size_t columns = listing->table->desc->n;
 	struct layout lay = { calloc(columns, sizeof(*lay.width)), columns };
 
-	if (!lay.width)
-		return out_of_memory();
+	if (!lay.width) {
+		complain("out of memory");
+		return EXIT_SYSTEM;
+	}
 	print_rows(opt, listing, &lay);
 	free(lay.width);
-	return EXIT_OK;
-}
-
-/* What is not known, or not there, is null. */
-static struct json_object *json_value(enum field_kind kind, const struct field *f)
-{
-	if (!f->known)
-		return NULL;
-	if (is_number(kind))
-		return json_object_new_uint64(f->num);
-	return json_object_new_string_len(f->text.p, f->text.len);
-}
-
-static void json_begin(const char *name, double when, const char *what)
-{
-	printf("{\"schema\":%d,\"table\":\"%s\",\"time\":%.3f,\"%s\":", JSON_SCHEMA, name, when, what);
-}
-
-/* Takes @object. */
-static bool json_print(struct json_object *object)
-{
-	const char *text = object ? json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)
-				  : NULL;
-	bool printed = text && fputs(text, stdout) >= 0;
-
-	json_object_put(object);
-	return printed || ferror(stdout);
-}
-
-static bool json_row(const struct table_desc *desc, const struct field *row)
-{
-	struct json_object *object = json_object_new_object();
-	size_t col;
-
-	for (col = 0; object && col < desc->n; col++)
-		json_object_object_add(object, desc->columns[col].name,
-				       json_value(desc->columns[col].kind, &row[col]));
-	return json_print(object);
-}
-
-/* Row by row, as there may be a hundred thousand of them. */
-static int output_json(const struct listing *listing)
-{
-	const struct table_desc *desc = listing->table->desc;
-	size_t i;
-
-	json_begin(desc->name, listing->snap->wall, "rows");
-	putchar('[');
-	for (i = 0; i < listing->n; i++) {
-		fputs(i ? ",\n" : "\n", stdout);
-		if (!json_row(desc, table_row(listing->table, listing->rows[i])))
-			return out_of_memory();
-	}
-	puts("]}");
 	return EXIT_OK;
 }
 
@@ -248,9 +189,12 @@ static int output_csv(const struct listing *listing)
 
 int output_listing(const struct options *opt, const struct listing *listing)
 {
+	const struct json_writer *json;
+
 	switch (opt->format) {
 	case FORMAT_JSON:
-		return output_json(listing);
+		json = plugin_json();
+		return json ? json->listing(listing) : EXIT_SYSTEM;
 	case FORMAT_CSV:
 		return output_csv(listing);
 	default:
@@ -258,8 +202,7 @@ int output_listing(const struct options *opt, const struct listing *listing)
 	}
 }
 
-/* The values of a key that may be there more than once: call until false. */
-static bool next_value(struct span *in, const char *key, struct span *value)
+bool output_next_value(struct span *in, const char *key, struct span *value)
 {
 	struct span word;
 
@@ -269,33 +212,6 @@ static bool next_value(struct span *in, const char *key, struct span *value)
 			return true;
 		}
 	return false;
-}
-
-static struct json_object *json_lines(struct span in, const char *key)
-{
-	struct json_object *lines = json_object_new_array();
-	struct span value;
-
-	while (lines && next_value(&in, key, &value))
-		json_object_array_add(lines, json_object_new_string_len(value.p, value.len));
-	return lines;
-}
-
-static int keys_json(const char *name, double when, const struct field_desc *keys,
-		     const struct field *fields, size_t n, struct span in)
-{
-	struct json_object *object = json_object_new_object();
-	size_t i;
-
-	for (i = 0; object && i < n; i++)
-		json_object_object_add(object, keys[i].name, keys[i].kind == FIELD_LINES ?
-				       json_lines(in, keys[i].name) :
-				       json_value(keys[i].kind, &fields[i]));
-	json_begin(name, when, "values");
-	if (!json_print(object))
-		return out_of_memory();
-	puts("}");
-	return EXIT_OK;
 }
 
 static int keys_csv(const struct field_desc *keys, const struct field *fields, size_t n,
@@ -312,7 +228,7 @@ static int keys_csv(const struct field_desc *keys, const struct field *fields, s
 			putchar('\n');
 			continue;
 		}
-		for (rest = in; next_value(&rest, keys[i].name, &value); putchar('\n')) {
+		for (rest = in; output_next_value(&rest, keys[i].name, &value); putchar('\n')) {
 			printf("%s,", keys[i].name);
 			csv_text(value);
 		}
@@ -323,7 +239,10 @@ static int keys_csv(const struct field_desc *keys, const struct field *fields, s
 int output_keys(const struct options *opt, const char *name, double when,
 		const struct field_desc *keys, const struct field *fields, size_t n, struct span in)
 {
-	if (opt->format == FORMAT_JSON)
-		return keys_json(name, when, keys, fields, n, in);
-	return keys_csv(keys, fields, n, in);
+	const struct json_writer *json;
+
+	if (opt->format != FORMAT_JSON)
+		return keys_csv(keys, fields, n, in);
+	json = plugin_json();
+	return json ? json->keys(name, when, keys, fields, n, in) : EXIT_SYSTEM;
 }

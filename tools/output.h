@@ -5,9 +5,6 @@
 
 #include "snapshot.h"
 
-/* Raised when a program that reads the JSON could no longer do so. */
-#define JSON_SCHEMA 1
-
 /**
  * struct listing - a table as it is to be shown
  * @snap: where it comes from
@@ -46,5 +43,8 @@ int output_listing(const struct options *opt, const struct listing *listing);
  */
 int output_keys(const struct options *opt, const char *name, double when,
 		const struct field_desc *keys, const struct field *fields, size_t n, struct span in);
+
+/* The values of a key that may be there more than once: call until false. */
+bool output_next_value(struct span *in, const char *key, struct span *value);
 
 #endif

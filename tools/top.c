@@ -5,6 +5,7 @@
 
 #include "interval.h"
 #include "listing.h"
+#include "plugin.h"
 #include "top.h"
 #include "top_term.h"
 
@@ -39,47 +40,6 @@ void top_choose(struct top *top)
 		snprintf(top->message, sizeof(top->message), OUT_OF_MEMORY);
 }
 
-/* Index of the column that is made from the table's column of that name, or their number. */
-static size_t column_of(const struct pane_desc *pane, const char *name)
-{
-	const struct table_desc *desc = &table_descs[pane->table];
-	size_t i;
-
-	for (i = 0; i < pane->n; i++)
-		if (!strcmp(name, desc->columns[pane->columns[i].source].name))
-			break;
-	return i;
-}
-
-static const char *source_name(const struct pane_desc *pane, size_t column)
-{
-	return table_descs[pane->table].columns[pane->columns[column].source].name;
-}
-
-/* Whether a column of that name is in one of the first @n panes. */
-static bool is_in_panes(const char *name, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (column_of(&panes[i], name) != panes[i].n)
-			return true;
-	return false;
-}
-
-void top_print_columns(void)
-{
-	const char *name;
-	size_t i, k;
-
-	for (i = 0; i < PANES; i++)
-		for (k = 0; k < panes[i].n; k++) {
-			name = source_name(&panes[i], k);
-			if (column_of(&panes[i], name) == k && !is_in_panes(name, i))
-				printf(" %s", name);
-		}
-}
-
 static int complain_column(const char *name)
 {
 	char list[512];
@@ -90,9 +50,9 @@ static int complain_column(const char *name)
 		len += snprintf(list + len, sizeof(list) - len, "%s %s:", i ? "," : "",
 				table_descs[panes[i].table].name);
 		for (k = 0; k < panes[i].n; k++) {
-			source = source_name(&panes[i], k);
+			source = pane_source(&panes[i], k);
 			/* Two columns of the screen may be made from one of the table. */
-			if (column_of(&panes[i], source) == k)
+			if (pane_column(&panes[i], source) == k)
 				len += snprintf(list + len, sizeof(list) - len, " %s", source);
 		}
 	}
@@ -109,7 +69,7 @@ static int begin_sorted(struct top *top)
 	for (i = 0; i < PANES; i++)
 		top->view[i].sort = panes[i].sort;
 	for (i = 0; top->opt.sort && i < PANES; i++) {
-		column = column_of(&panes[order[i]], top->opt.sort);
+		column = pane_column(&panes[order[i]], top->opt.sort);
 		if (column == panes[order[i]].n)
 			continue;
 		top->pane = order[i];
@@ -257,7 +217,7 @@ static int run_on_terminal(struct top *top)
 	return ret;
 }
 
-int top_run(const struct options *opt)
+static int run_top(const struct options *opt)
 {
 	struct top top = { .opt = *opt };
 	int ret;
@@ -273,3 +233,5 @@ int top_run(const struct options *opt)
 	rows_free(&top.rows);
 	return ret;
 }
+
+const struct plugin plugin = { .version = CTXSTAT_VERSION, .run = run_top };

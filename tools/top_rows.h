@@ -50,7 +50,14 @@ struct pane_desc {
 	size_t sort;
 };
 
+/* top_columns.c */
 extern const struct pane_desc panes[PANES];
+
+/* Index of the column that is made from the table's column of that name, or their number. */
+size_t pane_column(const struct pane_desc *pane, const char *name);
+
+/* What that column is called in the table. */
+const char *pane_source(const struct pane_desc *pane, size_t column);
 
 /* What a cell holds: @text for COLUMN_TEXT, else @number, or @real for rates and shares. */
 struct value {

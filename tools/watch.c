@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A line per interval, as vmstat does it. */
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "interval.h"
-#include "output.h"
+#include "plugin.h"
 
 #define WANTED (WANT(TABLE_STATES) | WANT(TABLE_ENDS))
 
@@ -134,34 +133,20 @@ static void format_value(const struct value *value, char cell[CELL_MAX])
 		snprintf(cell, CELL_MAX, "%" PRIu64, value->number.num);
 }
 
-/* NULL, which is null, if it is not known. */
-static struct json_object *json_value(const struct value *value)
-{
-	char cell[CELL_MAX];
-
-	format_value(value, cell);
-	if (!*cell)
-		return NULL;
-	return value->is_real ? json_object_new_double_s(value->real.value, cell)
-			      : json_object_new_uint64(value->number.num);
-}
-
 /* Return: EXIT_OK, or EXIT_SYSTEM after a message. */
 static int print_json(const struct value values[WATCH_COLUMNS])
 {
-	struct json_object *line = json_object_new_object();
+	const struct json_writer *json = plugin_json();
+	struct json_number numbers[WATCH_COLUMNS];
 	unsigned int i;
 
-	if (!line) {
-		complain("out of memory");
+	if (!json)
 		return EXIT_SYSTEM;
+	for (i = 0; i < WATCH_COLUMNS; i++) {
+		numbers[i].name = columns[i].name;
+		format_value(&values[i], numbers[i].text);
 	}
-	json_object_object_add(line, "schema", json_object_new_int(JSON_SCHEMA));
-	for (i = 0; i < WATCH_COLUMNS; i++)
-		json_object_object_add(line, columns[i].name, json_value(&values[i]));
-	puts(json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
-	json_object_put(line);
-	return EXIT_OK;
+	return json->numbers(numbers, WATCH_COLUMNS);
 }
 
 static int print_line(const struct options *opt, const struct value values[WATCH_COLUMNS])

@@ -5,9 +5,9 @@
 #
 # usage: tools.sh arm64 [MAKE ARGUMENT...]
 #
-# They are left in build/arm64/tools/ctxstat and build/arm64/selftests/traffic at the top
-# of the tree, built from a copy of the sources, against the libraries of the root file
-# system that root.sh makes.
+# They are left in build/arm64/tools (ctxstat and its plugins) and
+# build/arm64/selftests/traffic at the top of the tree, built from a copy of the sources,
+# against the libraries of the root file system that root.sh makes.
 #
 # Exit: 0 built, 1 not, 2 usage.
 
