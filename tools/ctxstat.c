@@ -508,6 +508,8 @@ static int finish_output(int ret)
 
 int main(int argc, char **argv)
 {
+	/* One of the C library's own making would be as small as a page. */
+	static char output[1 << 16];
 	struct cmdline cl = {
 		.opt.proc_dir = DEFAULT_PROC_DIR,
 		.opt.terminal = isatty(STDOUT_FILENO),
@@ -521,7 +523,7 @@ int main(int argc, char **argv)
 	/* A reader that went away is an error of write(), with a message and an exit code. */
 	signal(SIGPIPE, SIG_IGN);
 	/* Written in one go at the end, where errors are looked at. */
-	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	setvbuf(stdout, output, _IOFBF, sizeof(output));
 	if (check)
 		complain_to(check_unknown);
 

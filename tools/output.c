@@ -26,7 +26,9 @@ static void format_cell(const struct options *opt, const struct listing *listing
 		format_port(opt, row[PORTS_L4PROTO].text, f, cell);
 		break;
 	case FIELD_TEXT:
-		snprintf(cell, CELL_MAX, "%.*s", (int)f->text.len, f->text.p);
+		/* A name: PARSE_NAME_MAX at most. */
+		memcpy(cell, f->text.p, f->text.len);
+		cell[f->text.len] = '\0';
 		break;
 	case FIELD_TIME:
 		format_time(f, opt->terminal ? "%Y-%m-%d %H:%M" : "%Y-%m-%dT%H:%M:%S", cell);
@@ -64,18 +66,25 @@ static void fit_terminal(const struct options *opt, const struct listing *listin
 		total -= lay->width[--lay->columns] + strlen(GAP);
 }
 
+static void print_blanks(size_t n)
+{
+	while (n--)
+		putchar(' ');
+}
+
 static void print_cell(const struct listing *listing, const struct layout *lay, size_t col,
 		       const char *cell)
 {
 	bool left = listing->table->desc->columns[col].kind == FIELD_TEXT;
 	bool last = col + 1 == lay->columns;
+	size_t pad = lay->width[col] - strlen(cell);
 
-	if (left && last)
-		printf("%s\n", cell);
-	else if (left)
-		printf("%-*s" GAP, (int)lay->width[col], cell);
-	else
-		printf("%*s%s", (int)lay->width[col], cell, last ? "\n" : GAP);
+	if (!left)
+		print_blanks(pad);
+	fputs(cell, stdout);
+	if (left && !last)
+		print_blanks(pad);
+	fputs(last ? "\n" : GAP, stdout);
 }
 
 /* On a terminal, what a group has in common is written once, at its head. */

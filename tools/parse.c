@@ -80,14 +80,15 @@ void skip_blanks(struct span *s)
 
 bool next_word(struct span *rest, struct span *word)
 {
+	size_t len = 0;
+
 	skip_blanks(rest);
 	word->p = rest->p;
-	word->len = 0;
-	while (rest->len && !is_blank(*rest->p)) {
-		word->len++;
-		skip(rest, 1);
-	}
-	return word->len;
+	while (len < rest->len && !is_blank(rest->p[len]))
+		len++;
+	word->len = len;
+	skip(rest, len);
+	return len;
 }
 
 /*
@@ -142,12 +143,14 @@ static bool set_field(struct field *field, const struct field_desc *desc, struct
 	return true;
 }
 
+/* @name is a word: not empty. */
 static size_t find_desc(const struct field_desc *desc, size_t n, struct span name)
 {
 	size_t i;
 
+	/* Most differ in their first letter. */
 	for (i = 0; i < n; i++)
-		if (span_is(name, desc[i].name))
+		if (*name.p == *desc[i].name && span_is(name, desc[i].name))
 			return i;
 	return NOT_FOUND;
 }
@@ -264,19 +267,15 @@ static bool parse_row(struct span line, unsigned long nr, const struct table_des
 	return true;
 }
 
-static bool grow(struct table *table, size_t *room)
+/* At most as many as may be rows. */
+static size_t count_lines(struct span in)
 {
-	size_t more = *room ? *room * 2 : 64;
-	struct field *fields;
+	struct span line;
+	size_t n = 0;
 
-	if (table->rows < *room)
-		return true;
-	fields = realloc(table->fields, more * table->desc->n * sizeof(*fields));
-	if (!fields)
-		return false;
-	table->fields = fields;
-	*room = more;
-	return true;
+	while (n < PARSE_ROWS_MAX && next_line(&in, &line))
+		n++;
+	return n;
 }
 
 static bool parse_rows(struct span in, const struct header *header, struct table *out,
@@ -286,14 +285,15 @@ static bool parse_rows(struct span in, const struct header *header, struct table
 	unsigned long nr = 1;
 	struct field *row;
 	struct span line;
-	size_t room = 0;
 
+	/* At least one, as there may be no row. */
+	out->fields = malloc((count_lines(in) + 1) * desc->n * sizeof(*out->fields));
+	if (!out->fields)
+		return fail(err, 0, "out of memory");
 	while (next_line(&in, &line)) {
 		nr++;
 		if (out->rows == PARSE_ROWS_MAX)
 			return fail(err, nr, "more than %d rows", PARSE_ROWS_MAX);
-		if (!grow(out, &room))
-			return fail(err, nr, "out of memory");
 		row = &out->fields[out->rows * desc->n];
 		memset(row, 0, desc->n * sizeof(*row));
 		if (!check_bytes(line, nr, err) || !parse_row(line, nr, desc, header, row, err))
