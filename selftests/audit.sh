@@ -148,7 +148,7 @@ audits_under_traffic() {
 	(($(value created) > created + 30))
 }
 
-plan 28
+plan 29
 
 check "servers listen" echo_servers
 check "a connection is open" tcp_open
@@ -189,6 +189,6 @@ note "${under_traffic:-}"
 check "traffic stops: exact" traffic_stops
 check "audits under traffic left nothing behind" audit_clean "$GATEWAY"
 traffic_end
-module_restore || note "cannot be unloaded"
+check "module as it was" module_restore
 check "kernel log is clean" kernel_is_clean
 finish

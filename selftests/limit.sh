@@ -101,7 +101,7 @@ evicted() {
 }
 
 traffic_serve
-plan $((6 + 3 + STEP + 1))
+plan $((6 + 3 + STEP + 2))
 
 before=$(value kernel_early_drop) pauses=0
 check "the table is full, and entries are evicted" filled
@@ -124,6 +124,6 @@ wait "$reader" 2>/dev/null
 reader=''
 traffic_end
 step "flush" flush
-module_restore || note "cannot be unloaded"
+check "module as it was" module_restore
 check "kernel log is clean" kernel_is_clean
 finish

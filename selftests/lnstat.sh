@@ -186,7 +186,7 @@ EVERYTHING=7
 
 cleanup_more() { delete_all - 2>/dev/null; }
 
-plan $((4 * EVERYTHING + 15))
+plan $((4 * EVERYTHING + 16))
 
 everything - "initial namespace" initial
 before=$(summary_at - created)
@@ -214,6 +214,6 @@ fi
 everything "$GATEWAY" "busy" gateway
 check "busy: lnstat shows rates" rates "$GATEWAY"
 check "busy: exact" exact "$GATEWAY"
-module_restore || note "cannot be unloaded"
+check "module as it was" module_restore
 check "kernel log is clean" kernel_is_clean
 finish
