@@ -425,9 +425,8 @@ done 2>/dev/null
 # tell, nor what has changed since the scan before.
 leaks=/sys/kernel/debug/kmemleak
 if [ -e $leaks ]; then
-	echo scan >$leaks
-	$box sleep 6
-	echo scan >$leaks
+	{ echo scan >$leaks && $box sleep 6 && echo scan >$leaks; } ||
+		echo "run.sh: BUG: kmemleak does not scan" >/dev/kmsg
 	while IFS= read -r line; do
 		echo "$line" >/dev/kmsg
 	done <$leaks
@@ -558,6 +557,8 @@ complaints+='|[Pp]ossible (recursive|circular|irq)|suspicious RCU|inconsistent l
 complaints+='|unreferenced object|new suspected memory leak|INFO: task .* blocked'
 complaints+='|rcu.*(detected.*stall|kthread starved)|INFO: trying to register'
 complaints+='|UBSAN:|KASAN|refcount_t:|unregister_netdevice: waiting'
+# What has switched itself off finds nothing any more.
+complaints+='|kmemleak: (Cannot allocate|Kernel memory leak detector disabled|Kmemleak disabled)|ODEBUG: Out of memory'
 harmless='Spectre V2 : WARNING'
 
 verdict=0
