@@ -15,6 +15,7 @@
 #   exact_and_audited NAMESPACE
 #                           and audit finds nothing
 #   accounted NAMESPACE     each entry that ever began has ended, or is counted
+#   nothing_left            of an unloaded module
 #   timeouts SECONDS [NAME...]
 #       of the gateway's entries, from each one's next packet on: all of them, or
 #       those of the sysctls nf_conntrack_NAME, which may be patterns
@@ -32,7 +33,6 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 . "$here/topology.sh"
 
 PROC=/proc/net/ctxstat
-# shellcheck disable=SC2034 # for those who source this
 STAT=/proc/net/stat/ctxstat
 
 [ "$(id -u)" = 0 ] || skip_all "must be run as root"
@@ -210,6 +210,12 @@ accounted() {
 	on "$1" awk '{ v[$1] = $2 }
 		/^(entries|created|adopted|destroyed|insert_failed) / { print }
 		END { exit v["created"] + v["adopted"] != v["destroyed"] + v["insert_failed"] + v["entries"] }' "$PROC/summary"
+}
+
+nothing_left() {
+	! module_loaded && ! on "$GATEWAY" ls $PROC && ! on "$GATEWAY" cat $STAT &&
+		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack /sys/kernel/tracing/enabled_functions &&
+		! on "$GATEWAY" nft list hooks 2>/dev/null | grep ctxstat
 }
 
 # No taint but out-of-tree (4096) and unsigned (8192); no complaint in the log.

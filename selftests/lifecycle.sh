@@ -151,12 +151,6 @@ started_between() {
 		END { exit !ok }' "$tmp/summary"
 }
 
-nothing_left() {
-	! module_loaded && ! on "$GATEWAY" ls $PROC &&
-		! on "$GATEWAY" cat /proc/net/stat/ctxstat &&
-		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack $TRACEFS/enabled_functions
-}
-
 table_full_enough() { [ "$(on "$GATEWAY" conntrack -C)" -ge $((1400 + 300 + 5 * CHURN - 100)) ]; }
 
 plan $((7 + 8 + 5 * LOADS + 1))

@@ -1,24 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # vm: --memory 3072
+# vm FULL: --cpus 8 --memory 4096 --timeout 43200
 #
 # All together: connections from every CPU, as fast as they can be made, of UDP and TCP, to
 # thousands of ports, beside real ones that are translated in every way; the module is
 # loaded and unloaded, namespaces come and go with live entries, the table is flushed and
 # resized, every file is read in loops, and tracers and probes on the functions that ctxstat
-# traces go on and off. At the end the gateway and every other namespace are exact, audit
-# finds nothing, all entries are accounted for, and the memory is what it was before.
+# traces go on and off. Before each unload all of it is stopped for a moment: an audit finds
+# nothing, and each entry is accounted for. At the end the gateway and every other namespace
+# are exact, audit finds nothing, all entries are accounted for, and the memory is what it was
+# before.
 #
 #   CTXSTAT_CONNECTIONS (100000; 10000 on kernels that look for faults),
 #   CTXSTAT_LOADS (5), CTXSTAT_NAMESPACES (50; 20)
 #                        how many there are to be
-#   FULL=1               5,000,000 and 100 and 1,000
+#   FULL=1               5,000,000 and 100 and 1,000, which takes hours
 
 set -u
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 # shellcheck source=selftests/traffic.sh
 . "$here/traffic.sh"
+# shellcheck source=selftests/inject.sh
+. "$here/inject.sh"
 
 [ -z "${FULL:-}" ] || : "${CTXSTAT_CONNECTIONS:=5000000}" "${CTXSTAT_LOADS:=100}" "${CTXSTAT_NAMESPACES:=1000}"
 CONNECTIONS=${CTXSTAT_CONNECTIONS:-$((patience > 1 ? 10000 : 100000))}
@@ -29,13 +34,11 @@ PREFIX=$TOPOLOGY_PREFIX-n
 BATCH=5			# namespaces that exist at the same time,
 FILLED=2		# and so many of them have entries
 CHURN=50
-PORTS=40000		# and up, of the server: for what is injected
 MAX=/proc/sys/net/netfilter/nf_conntrack_max
 HASHSIZE=/sys/module/nf_conntrack/parameters/hashsize
 TRACEFS=/sys/kernel/tracing
 TRACED="nf_conntrack_free __nf_conntrack_confirm nf_ct_delete"
 
-INJECT=$here/inject
 [ -x "$INJECT" ] || skip_all "$INJECT is not built: make -C selftests"
 grep -qw function $TRACEFS/available_tracers 2>/dev/null || skip_all "this kernel has no function tracer"
 require_module
@@ -43,10 +46,10 @@ require_module
 max=$(<"$MAX") hashsize=$(<"$HASHSIZE")
 module_unload || skip_all "the ctxstat module is in use"
 
-workers=() injectors=()
+workers=()
 cleanup_more() {
 	workers_end
-	((${#injectors[@]} == 0)) || kill "${injectors[@]}" 2>/dev/null
+	inject_end
 	traffic_end
 	tracers_off
 	ip netns list | sed -n "s/^\(${PREFIX}[0-9][^ ]*\).*/netns del \1/p" | ip -batch -
@@ -61,16 +64,27 @@ pace() { read -rt "$1" <> <(:) || :; }
 # What runs until workers_end: each is a function that does it once, and is counted.
 
 worker() {
+	# In a group of its own, so that it can be stopped with all that it has started.
+	set -m
 	(
 		trap - EXIT
 		while [ -e "$tmp/going" ]; do
 			"$1" && echo >>"$tmp/did.$1"
 		done
-	) >>"$tmp/out.$1" 2>&1 &
+	) >>"$tmp/out.$1" 2>&1 </dev/null &
 	workers+=($!)
+	set +m
+}
+workers_signal() {
+	local pid
+	for pid in "${workers[@]}"; do
+		kill "-$1" -- "-$pid" 2>/dev/null
+	done
+	return 0
 }
 workers_end() {
 	rm -f "$tmp/going"
+	workers_signal CONT
 	((${#workers[@]} == 0)) || wait "${workers[@]}"
 	workers=()
 }
@@ -88,8 +102,8 @@ readings() {
 # Real ones, in every direction. A flush takes their translation away, and they hang: so
 # they begin anew.
 connects() {
-	timeout -s KILL 3 ip netns exec "$SERVER" "$TRAFFIC" churn $CHURN 10.2.0.1 8080 fd02::1 8080 &
-	timeout -s KILL 3 ip netns exec "$CLIENT" "$TRAFFIC" churn $CHURN 10.2.0.2 7 fd02::2 7 10.2.0.1 8081
+	timeout --foreground -s KILL 3 ip netns exec "$SERVER" "$TRAFFIC" churn $CHURN 10.2.0.1 8080 fd02::1 8080 &
+	timeout --foreground -s KILL 3 ip netns exec "$CLIENT" "$TRAFFIC" churn $CHURN 10.2.0.2 7 fd02::2 7 10.2.0.1 8081
 	wait $!
 	pace 1
 } 2>/dev/null
@@ -172,57 +186,10 @@ living() { ip netns list | sed -n "s/^\(${PREFIX}[0-9]*\).*/\1/p"; }
 
 # Connections
 
-inject() {
-	local cpu each clients=("$CLIENT" 10.1.0.2 "$CLIENT2" 10.3.0.2)
-	injectors=()
-	for ((cpu = 0; cpu < cpus; cpu++)); do
-		: >"$tmp/injected.$cpu"
-		each=$(($1 / cpus + (cpu < $1 % cpus)))
-		"$INJECT" "${clients[cpu % 2 * 2]}" "$SERVER" "${clients[cpu % 2 * 2 + 1]}" \
-			$((PORTS + 4096 * cpu)) $each $cpu >"$tmp/injected.$cpu" 2>&1 &
-		injectors+=($!)
-	done
-}
-injected() { tail -qn 1 "$tmp"/injected.* | awk '{ n += $1 } END { print n + 0 }'; }
-injected_all() {
-	local pid status=0
-	for pid in "${injectors[@]}"; do
-		wait "$pid" || status=1
-	done
-	injectors=()
-	return $status
-}
-rate() { tail -qn 1 "$tmp"/injected.* | awk '$2 { n += $1 / $2 } END { printf "%d", n }'; }
-# So much of the phase: PART OF
+# So much of the phase: PART OF. Each part has its share of the connections.
 reached() {
+	(($1 == $2 || $(injected) < connections * $1 / $2)) || inject_pause
 	(($(injected) >= connections * $1 / $2 && $(did namespaces) >= wanted_namespaces * $1 / $2))
-}
-
-# All CPUs, but there are ports for no more than this.
-cpus=$(nproc)
-((cpus <= 6)) || cpus=6
-
-# The ends of injected connections keep quiet.
-quiet_ends() {
-	local ns
-	for ns in "$CLIENT" "$CLIENT2"; do
-		on "$ns" nft "add table inet q; add chain inet q p { type filter hook prerouting priority raw; };
-			add rule inet q p meta l4proto { tcp, udp } th sport >= $PORTS drop" || return
-	done
-	on "$SERVER" nft "add table inet q; add chain inet q p { type filter hook prerouting priority raw; };
-		add rule inet q p meta l4proto { tcp, udp } th dport >= $PORTS drop" &&
-		on "$GATEWAY" nft "add table inet q; add counter inet q new;
-			add chain inet q f { type filter hook forward priority 0; };
-			add rule inet q f th dport >= $PORTS ct state new counter name new" &&
-		on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_checksum=0
-}
-
-# Packets that conntrack took for the first of a connection, and that it dropped
-kernel_new() {
-	on "$GATEWAY" nft list counter inet q new | awk '/packets/ { print $2 }'
-}
-kernel_dropped() {
-	on "$GATEWAY" conntrack -S | tr ' ' '\n' | awk -F= '/^(drop|insert_failed)=/ { n += $2 } END { print n + 0 }'
 }
 
 progress() {
@@ -234,7 +201,7 @@ progress() {
 # phase CONNECTIONS LOADS NAMESPACES: all together. The module is loaded in the end.
 phase() {
 	local name status=0 limit
-	connections=$1 loads=$2 wanted_namespaces=$3 began=$SECONDS
+	connections=$1 loads=$2 wanted_namespaces=$3 began=$SECONDS stops=0
 	for name in connects readings flushes resizes tracers namespaces; do
 		: >"$tmp/did.$name"
 	done
@@ -245,20 +212,47 @@ phase() {
 	inject "$connections"
 	limit=$((120 + connections / 100))
 	for ((load = 1; load <= loads; load++)); do
-		((load == 1)) || module_unload || return
-		module_load || return
+		((load == 1)) || { stopped_clean && module_unload; } || { status=1; break; }
+		module_load || { status=1; break; }
 		wait_for $limit reached $load $loads || { echo "too slow"; status=1; break; }
 		progress >&3
 	done
 	load=$loads
-	injected_all || { cat "$tmp"/injected.*; status=1; }
-	for name in connects readings flushes resizes tracers; do
-		wait_for 60 did_some $name || { echo "no $name"; cat "$tmp/out.$name"; status=1; }
-	done
+	if ((status == 0)); then
+		injected_all || status=1
+		for name in connects readings flushes resizes tracers; do
+			wait_for 60 did_some $name || { echo "no $name"; cat "$tmp/out.$name"; status=1; }
+		done
+	fi
+	inject_end
 	workers_end
 	tracers_off
 	progress >&3
 	return $status
+}
+
+# Whatever makes entries, and whatever else runs, is stopped meanwhile. Entries expire, so until
+# nothing moves.
+stopped_clean() {
+	local status=1
+	inject_pause
+	workers_signal STOP
+	if wait_for 60 audited_quiet; then
+		status=$(<"$tmp/audited") stops=$((stops + 1))
+		((status == 0)) || cat "$tmp/out.audit"
+	else
+		echo "stopped, but entries come and go"
+	fi
+	workers_signal CONT
+	inject_go
+	return "$status"
+}
+audited_quiet() {
+	local status=0
+	states_of "$GATEWAY" | cut -d' ' -f1-10 >"$tmp/before"
+	{ audit_clean "$GATEWAY" && accounted "$GATEWAY"; } >"$tmp/out.audit" 2>&1 || status=1
+	echo $status >"$tmp/audited"
+	states_of "$GATEWAY" | cut -d' ' -f1-10 | cmp -s - "$tmp/before"
 }
 did_some() { (($(did "$1") > 0)); }
 
@@ -282,11 +276,11 @@ settle() {
 
 every_audit() {
 	local ns
-	awk '/^(cells_differ|entries_healed|cells_left|ports_differ|ports_left) / && $2 { print; bad = 1 }
-		END { exit bad || NR < 8 }' $PROC/audit || return
-	for ns in "$CLIENT" "$CLIENT2" "$SERVER" "$GATEWAY" $(living); do
+	ip netns attach initial $$ || return
+	for ns in initial "$CLIENT" "$CLIENT2" "$SERVER" "$GATEWAY" $(living); do
 		audit_clean "$ns" || { echo "in $ns"; return 1; }
 	done
+	ip netns del initial
 }
 living_exact() {
 	local ns n=0
@@ -295,17 +289,6 @@ living_exact() {
 		n=$((n + 1))
 	done
 	((n == BATCH))
-}
-
-books_balance() {
-	on "$GATEWAY" awk '{ v[$1] = $2 }
-		/^(entries|created|adopted|destroyed|insert_failed) / { print }
-		END { exit v["created"] + v["adopted"] != v["destroyed"] + v["insert_failed"] + v["entries"] }' $PROC/summary
-}
-
-nothing_left() {
-	! module_loaded && ! on "$GATEWAY" ls $PROC && ! on "$GATEWAY" cat $STAT &&
-		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack $TRACEFS/enabled_functions
 }
 
 # kB that are in use without the module and without entries: of vmalloc, per CPU, and of slabs
@@ -335,9 +318,9 @@ memory_is_back() {
 		END { exit bad }'
 }
 
-plan 14
+plan 15
 traffic_serve
-quiet_ends || skip_all "no rules can be set"
+inject_ready || skip_all "no rules can be set"
 timeouts 5
 echo 262144 >"$MAX"
 exec 3>&1
@@ -349,17 +332,17 @@ note "$before"
 
 note "$CONNECTIONS connections on $cpus CPUs, $LOADS loads, $NAMESPACES namespaces"
 check "all together" everything
-note "$(tail -n 1 "$tmp/check.out"); $(rate) connections per second"
+note "$(tail -n 1 "$tmp/check.out"); $(inject_rate) connections per second; audited before $stops unloads"
 check "all traffic stops" settle
 check "the gateway is exact" exact "$GATEWAY"
-check "the gateway: each entry is accounted for" books_balance
+check "the gateway: each entry is accounted for" accounted "$GATEWAY"
 check "the last namespaces are exact" living_exact
 check "audit finds nothing, in every namespace" every_audit
 check "unload, with all of these" module_unload
 check "unloaded, nothing is left" nothing_left
 check "load, and all is adopted" module_load
 check "the gateway is exact again" exact "$GATEWAY"
-module_unload
+check "unload once more" module_unload
 check "the memory is what it was" memory_is_back
 note "$after"
 check "the kernel is clean" kernel_is_clean
