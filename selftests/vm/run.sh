@@ -18,6 +18,7 @@
 #                        otherwise. Several take turns, and what one executes is time for all
 #   --one-thread         the virtual CPUs take turns instead of running in parallel:
 #                        slower, but without the fault of QEMU described below
+#   --parallel           after --one-thread: all the same in parallel
 #   --append "ARGS"      more kernel parameters
 #   --root DIR           the VM sees DIR as / instead of this machine's files
 #   --disk FILE          the same, with an image of an ext2, ext3 or ext4 file system: what is
@@ -112,6 +113,7 @@ while (($#)); do
 	--icount) icount=1; shift ;;
 	--tty) tty=1; shift ;;
 	--one-thread) threads=single; shift ;;
+	--parallel) threads=multi; shift ;;
 	-h | --help) sed -n '3,/^$/{s/^# \?//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
 	--) shift; break ;;
 	-*) say "unknown option $1"; usage ;;
