@@ -32,6 +32,7 @@ help:
 	@echo 'make demo          watch ctxstat at work on a NAT gateway in a virtual machine'
 	@echo 'make check         run the tests, on both kernels, in virtual machines'
 	@echo 'make check-debug   run those of the module on kernels that look for faults, and on rt and cloud'
+	@echo 'make check-stress  run the stress in full size: 5,000,000 connections, 1,000,000 entries'
 	@echo 'make bench         measure the cost, in instructions'
 	@echo 'make module        the module only; KERNEL=6.1|6.12 for a VM, KDIR=folder for others'
 	@echo 'make tools         the tool only'
@@ -113,6 +114,10 @@ check:
 check-debug:
 	@ALL=1 KERNEL="$(or $(KERNEL),6.12-debug 6.1-debug 6.12-kcsan 6.1-kcsan 6.12-rt 6.1-rt 6.12-cloud 6.1-cloud)" selftests/check.sh
 
+# Hours as well: what a test of every day does with less of everything.
+check-stress:
+	@FULL=1 selftests/check.sh stress.sh limit.sh many.sh
+
 bench:
 	@selftests/bench.sh
 
@@ -123,4 +128,4 @@ clean:
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name modules.order \
 		-o -name Module.symvers -o -name .module-common.o \) -exec rm -f {} +
 
-.PHONY: all help module tools install uninstall deb demo check check-debug bench clean
+.PHONY: all help module tools install uninstall deb demo check check-debug check-stress bench clean

@@ -17,6 +17,7 @@
 #                        is run
 #   ARCH=amd64|arm64     on this one only; on arm64 all tests that can run there
 #   LOGS=FOLDER          keep output and kernel logs (build/logs)
+#   FULL=1               stress.sh, limit.sh and many.sh in full size, which takes hours
 #   VM_OPTIONS=OPTIONS   of vm/run.sh (--one-thread, as all tests load the module,
 #                        which patches code: run.sh says why)
 #
@@ -103,18 +104,20 @@ run() {
 # vm NAME KERNEL SLOT TEST [OPTION...]: a test in a virtual machine of its own, with the
 # module that was built in build/NAME
 vm() {
-	local name=$1 kernel=$2 slot=$3 test=$4
+	local name=$1 kernel=$2 slot=$3 test=$4 full=()
 	shift 4
 	case $kernel in
 	# What looks for faults takes time and memory.
 	*-debug | *-kcsan) set -- --timeout 3600 --memory 4096 "$@" ;;
 	esac
-	# A test may ask for more CPUs or memory, in a line of its own.
+	# A test may ask for more CPUs or memory, in a line of its own; and in full size in another.
+	# shellcheck disable=SC2207 # several
+	[ -z "${FULL:-}" ] || full=(--env FULL=1 $(sed -n 's/^# vm FULL: //p' "$here/$test"))
 	# shellcheck disable=SC2046,SC2086 # several
-	run "$name-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" $vm_options --timeout 1200 \
+	run "$name-$test" "$here/vm/run.sh" --kernel "$kernel" --slot "$slot" --timeout 1200 $vm_options \
 		$(sed -n 's/^# vm: //p' "$here/$test") \
 		--log "$logs/$name-$test.kernel" --env CTXSTAT_CACHE="$CTXSTAT_CACHE" \
-		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" -- "$here/$test"
+		--env CTXSTAT_KO="$top/build/$name/module/ctxstat.ko" "$@" "${full[@]}" -- "$here/$test"
 }
 
 # on_some KIND TEST KERNEL...: the job of one kernel, in turn, or those of all
@@ -132,15 +135,17 @@ on_some() {
 # jobs: "KERNEL KIND TEST" of all tests that boot, one a line. Those that boot machines of
 # their own, which take longest, come first; the few for arm64 take turns with the kernels.
 jobs() {
-	local test number
+	local test kernel number
 	# From commit to commit each has its turn on each.
 	number=$(git rev-list --count HEAD 2>/dev/null || echo 0)
 	if [ -n "$amd64" ]; then
 		((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_BOOT) $([ -z "$all" ] || list TEST_PROGS_LONG); do
 			echo "${plain[-1]} boot $test"
 		done
-		[ -z "$all" ] || ((${#plain[@]} == 0)) || for test in $(list TEST_PROGS_LONG_EACH); do
-			printf "%s boot $test\n" "${plain[@]}"
+		[ -z "$all" ] || for test in $(list TEST_PROGS_LONG_EACH); do
+			for kernel in "${kernels[@]}"; do
+				[[ $kernel == *-* && $kernel != *-debug ]] || echo "$kernel boot $test"
+			done
 		done
 		for test in $(list TEST_PROGS_EACH); do
 			printf "%s amd64 $test\n" "${kernels[@]}"
@@ -211,6 +216,7 @@ esac
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
 	bc libxdp1 libunbound8 libcap-ng0 libbpf1 libnuma1 libnetfilter-cthelper0 libnetfilter-queue1 libnl-genl-3-200 \
+	netcat-openbsd iputils-ping libmnl-dev \
 	sparse cppcheck coccinelle dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
 	gcc-aarch64-linux-gnu ${arm64:+qemu-system-arm} "${to_build_kernels[@]}" || exit 2

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# vm FULL: --memory 3072 --timeout 28800
 #
 # A big table: all 65,535 ports of udp and tcp in use at once, made by several
 # processes on two CPUs. Every record of ports equals what conntrack lists; so it
@@ -8,8 +9,8 @@
 # not fit is counted as overflow, and nowhere else. At last the module comes and goes
 # under traffic.
 #
-# CTXSTAT_ENTRIES says how many entries there are to be at least, such as 1000000. It takes
-# the longer; without it there are as many as these ports need, 139,070.
+# CTXSTAT_ENTRIES says how many entries there are to be at least (1000000 with FULL=1). It
+# takes the longer; without it there are as many as these ports need, 139,070.
 #
 # Changes nf_conntrack_max and the number of buckets, which are the machine's, and
 # sets them back.
@@ -23,7 +24,8 @@
 PORTS=65535
 IPV6=4000	# of these also over IPv6
 # Each of the ports of udp once more, as often as it takes
-MORE=$(((${CTXSTAT_ENTRIES:-0} - 2 * (PORTS + IPV6) + PORTS - 1) / PORTS))
+ENTRIES=${CTXSTAT_ENTRIES:-${FULL:+1000000}}
+MORE=$(((${ENTRIES:-0} - 2 * (PORTS + IPV6) + PORTS - 1) / PORTS))
 ((MORE > 0)) || MORE=0
 LOADS=3
 CHURN=200	# source ports: five times as many entries
