@@ -206,12 +206,17 @@ static int states_show(struct seq_file *m, void *v)
 	}
 
 	class = ctxstat_class_of_row(row - s->rows);
-	seq_printf(m, "%s %s %s %lu %lu %lu %lu %lu %lu %lu %lu",
-		   ctxstat_family_names[class.family],
-		   ctxstat_l4[class.l4proto].name, ctxstat_state_name(&class),
-		   row->entries, row->unreplied, row->assured,
-		   row->snat, row->dnat, row->entered, row->left,
-		   s->peaks[row - s->rows].value);
+	seq_printf(m, "%s %s %s", ctxstat_family_names[class.family],
+		   ctxstat_l4[class.l4proto].name, ctxstat_state_name(&class));
+	/* Most of what a reading costs would be "%lu". */
+	seq_put_decimal_ull(m, " ", row->entries);
+	seq_put_decimal_ull(m, " ", row->unreplied);
+	seq_put_decimal_ull(m, " ", row->assured);
+	seq_put_decimal_ull(m, " ", row->snat);
+	seq_put_decimal_ull(m, " ", row->dnat);
+	seq_put_decimal_ull(m, " ", row->entered);
+	seq_put_decimal_ull(m, " ", row->left);
+	seq_put_decimal_ull(m, " ", s->peaks[row - s->rows].value);
 	show_time(m, s->peaks[row - s->rows].time);
 	seq_putc(m, '\n');
 	return 0;
