@@ -68,7 +68,7 @@ static bool run(char *const argv[], struct rusage *used)
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
 		return false;
 	if (status)
-		errx(1, "%s failed", argv[0]);
+		errx(1, "%s failed (status 0x%x of wait)", argv[0], status);
 	return true;
 }
 
