@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Memory that cannot be had: each allocation of a load, of an unload, of a reading of each
-# file, of a packet sent and of a new network namespace fails in turn; then those for the
+# file, of a packet sent and of a new network namespace fails in turn, and of a load also
+# some of those that undo it; then those for the
 # table of ports in a softirq, and the per-CPU ones of the ticker. A load is refused in one
 # plain line and leaves nothing, or it counts exactly; what runs goes on exactly, and says
 # in port_overflow how many entries have no place in ports, until there is memory again.
 # At the end each place where the module's code asks for memory has been refused some.
 #
 # The kernel itself lets allocations fail: this needs one with fault injection, such as
-# 6.12-debug. faults/nth.py says how.
+# 6.12-debug. faults/nth.py says how. For those per CPU a module does, faults/no_percpu.c,
+# which vm/build.sh builds.
 
 set -u
 # shellcheck source=selftests/lib.sh
@@ -20,6 +22,7 @@ set -u
 DEBUG=/sys/kernel/debug
 SLAB=/sys/kernel/slab
 MODULE=${CTXSTAT_KO:-$(modinfo -n ctxstat 2>/dev/null)}
+NO_PERCPU=$(dirname "$MODULE")/../faults/no_percpu.ko
 FEW=20
 
 for file in /proc/self/fail-nth $DEBUG/failslab/cache-filter $DEBUG/fail_page_alloc/min-order; do
@@ -27,6 +30,7 @@ for file in /proc/self/fail-nth $DEBUG/failslab/cache-filter $DEBUG/fail_page_al
 done
 require python3 objdump
 [ -e "$MODULE" ] || skip_all "no module file: set CTXSTAT_KO"
+[ -e "$NO_PERCPU" ] || skip_all "there is no $NO_PERCPU: it is built with the module, by make module KERNEL=6.12-debug"
 [ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection tracking"
 if module_loaded; then
@@ -35,17 +39,16 @@ fi
 
 # From memory, so that no allocation of a file system fails in its place: a virtual machine
 # whose files are the host's could open none of them after some hundred of these.
-cp "$MODULE" "$tmp/ctxstat.ko" || exit 1
-MODULE=$tmp/ctxstat.ko CTXSTAT_KO=$tmp/ctxstat.ko
+cp "$MODULE" "$NO_PERCPU" "$tmp/" || exit 1
+MODULE=$tmp/ctxstat.ko CTXSTAT_KO=$tmp/ctxstat.ko NO_PERCPU=$tmp/no_percpu.ko
 
 # The traces of faults are read from the log, and are none of the console's business.
 console=$(cut -f1 /proc/sys/kernel/printk)
 dmesg -n 4
 
-eater=''
 cleanup_more() {
-	[ -z "$eater" ] || kill "$eater" 2>/dev/null
 	faults_off
+	[ ! -e /sys/module/no_percpu ] || rmmod no_percpu
 	traffic_end
 	module_restore
 	dmesg -n "$console"
@@ -68,7 +71,8 @@ faults_off() {
 
 # nth WHAT ARGUMENT...: its sites are added up in $tmp/hit
 nth() {
-	on "$GATEWAY" python3 "$here/faults/nth.py" "$@" >"$tmp/nth" 2>&1
+	# not by ip netns exec, which has a /sys of its own
+	nsenter --net="/run/netns/$GATEWAY" python3 "$here/faults/nth.py" "$@" >"$tmp/nth" 2>&1
 	local status=$?
 	grep '^site' "$tmp/nth" >>"$tmp/hit"
 	grep -v '^site' "$tmp/nth"
@@ -130,63 +134,42 @@ cells_exact() {
 		counted "$tmp/states" | diff -u "$tmp/truth" -
 }
 
-# The ticker's process can be any; so all of these do without a new page, and those that
-# kthreadd makes are what it is.
-kworkers() {
-	local process name
-	for process in /proc/[0-9]*; do
-		read -r name <"$process/comm" && [[ $name == kworker/* || $name == kthreadd ]] && echo "$1" >"$process/make-it-fail"
-	done 2>/dev/null
-}
-
 # As many entries that end within a moment make the namespace and the port's leaf busy, however
 # slow this machine is. On CPU 1, as only other CPUs than the first have lines of their own.
 busy() {
 	on "$CLIENT" "$TRAFFIC" -c 1 ask 300 10.2.0.2 7 fd02::2 7 && on "$GATEWAY" conntrack -F
 }
 
-failures() { echo $((left - $(<$DEBUG/fail_page_alloc/times))); }
-failed() { (($(failures) > 0)); }
-
-# Busy, and there is none of the memory that is for who is
+# Busy, and both are refused it.
+REFUSED=/sys/module/no_percpu/parameters/refused
+busy_and_refused() { busy && [ "$(wc -l <$REFUSED)" = 2 ]; }
 refuse_percpu() {
-	local status=0 left=1000000
-	kworkers 1
-	# thousands, which are not to be told
-	attributes fail_page_alloc verbose=0 task-filter=Y probability=100 times=$left
-	python3 "$here/faults/nth.py" percpu >"$tmp/eater" 2>&1 &
-	eater=$!
-	wait_for 30 grep -q ready "$tmp/eater" || status=1
-	left=$(<$DEBUG/fail_page_alloc/times)
-	for _ in 1 2 3; do
-		((status)) || busy || status=1
-	done
-	((status)) || wait_for 30 failed || status=1
-	kworkers 0
+	local status=0
+	insmod "$NO_PERCPU" || return
+	wait_for 60 busy_and_refused || status=1
 	# what a leaf, a node and a root take
 	memory=$(value port_memory) per_cpu=$(created_on 1)
-	echo "$(failures) failures; port_memory $memory, of CPU 1 $per_cpu"
-	faults_off
-	kill $eater
-	wait $eater 2>/dev/null
-	eater=
-	cat "$tmp/eater"
+	echo "port_memory $memory, of CPU 1 $per_cpu; refused:"
+	cat $REFUSED
+	sed -n 's,\(.*\)/.* ,site \1 ,p' $REFUSED >>"$tmp/hit"
+	rmmod no_percpu || return
 	((status == 0 && memory == 2048 + 128 + 1088 && per_cpu == 0))
 }
 
 have_percpu() { busy && created_on_exceeds 1 0 && (($(value port_memory) >= 3072 + 1024 * $(nproc))); }
 
-# These want no warning, and so are not in the log: shown by the steps that their effects name.
-# And kmem_cache_destroy(), in ctxstat_exit(), and nf_unregister_net_hooks(), in
-# ctxstat_net_pre_exit(), need memory only now and then.
-SILENT='ctxstat_exit|ctxstat_net_pre_exit|make|ctxstat_port_make|ctxstat_ports_tick|tick_leaf|leaf_make_percpu|ctxstat_net_make_percpu'
+# These want no warning, and so are not in the log: parts of the table of ports, which have
+# steps of their own here; and, from 6.10 on, the trampoline that register_ftrace_function()
+# can do without. And kmem_cache_destroy(), in ctxstat_exit(), and nf_unregister_net_hooks(),
+# in ctxstat_net_pre_exit(), need memory only now and then.
+SILENT='^(ctxstat_exit|ctxstat_net_pre_exit|make|ctxstat_port_make)[+]| register_ftrace_function$'
 
 all_hit() {
 	objdump -dr --no-show-raw-insn "$MODULE" | awk -f "$here/faults/sites.awk" >"$tmp/sites" || return
 	awk '
 		FILENAME ~ /hit$/ { hit[$2] += $3; next }
 		{ sites++; known[$1]; print $1, "->", $2 ": " ($1 in hit ? hit[$1] : 0) }
-		!($1 in hit) && $1 !~ /^('"$SILENT"')[+]/ { print "never refused:", $1, $2; bad = 1 }
+		!($1 in hit) && !/'"$SILENT"'/ { print "never refused:", $1, $2; bad = 1 }
 		END {
 			for (site in hit)
 				if (!(site in known)) { print "not known:", site; bad = 1 }
@@ -202,7 +185,7 @@ log_is_clean() {
 	! grep -B 5 -E 'BUG:|WARNING:|Oops|Call Trace|possible (recursive|circular|irq)|suspicious RCU|KASAN|UBSAN' "$tmp/log"
 }
 
-plan 24
+plan 26
 : >"$tmp/hit"
 faults_off
 topology_up || skip_all "no namespaces can be made"
@@ -215,6 +198,9 @@ on "$CLIENT" "$TRAFFIC" spray $FEW 10.2.0.2 20000 fd02::2 20000
 check "load: each allocation fails once" nth load "$MODULE"
 note "load: $tried allocations, $refused of which it cannot do without"
 check "load: nothing is left of all these" nothing_left
+check "load: each fails, and so do some that undo it" nth load-more "$MODULE"
+note "load: $tried allocations, $refused of which it cannot do without"
+check "load: nothing is left of these either" nothing_left
 check "unload: each allocation fails once" nth unload "$MODULE"
 note "unload: $tried allocations"
 check "unload: nothing is left of all these" nothing_left

@@ -3,18 +3,19 @@
 """Let one memory allocation of a system call fail, then the next one, and so on.
 
 usage: nth.py load MODULE      load the module, and unload it if it was loaded
+       nth.py load-more MODULE the same, but some that follow fail as well
        nth.py unload MODULE    load it, and unload it
        nth.py read FILE...     open each file and read it to its end
        nth.py send ADDRESS     a datagram to a port of UDP for which there is no memory yet
        nth.py netns            make a network namespace; only where ctxstat has a part in it
-       nth.py percpu           take all per-CPU memory that needs no further page, again and
-                               again until killed; "ready" says that it had all once
 
 For a kernel with fault injection whose failslab and fail_page_alloc tell all (verbose=2).
 N in /proc/thread-self/fail-nth lets the Nth allocation of this thread fail, and it is 0
-afterwards: so the end has been reached when it is not. Where it failed is in the kernel's
-log, with a trace; the place in the module is the first of its functions there. An
-allocation that wants no warnings (__GFP_NOWARN) is not told.
+afterwards: so the end has been reached when it is not. From then on others fail by chance,
+which is 100 %, if they are asked to, for some times: that is how the undoing of a load gets
+its share. Where one failed is in the kernel's log, with a trace; the place in the module is
+the first of its functions there. An allocation that wants no warnings (__GFP_NOWARN) is not
+told.
 
 Printed are "tried N", "refused N", "bad WHY" and "site FUNCTION+OFFSET TIMES".
 Exit: 0, 1 if there was something bad.
@@ -25,18 +26,19 @@ import ctypes
 import errno
 import os
 import re
-import resource
 import socket
-import struct
 import sys
 import time
 
 FILES = ("/sys/module/ctxstat", "/proc/net/ctxstat", "/proc/net/stat/ctxstat")
-SYS_DELETE_MODULE, SYS_FINIT_MODULE, SYS_BPF = 176, 313, 321
+SYS_DELETE_MODULE, SYS_FINIT_MODULE = 176, 313
 CLONE_NEWNET = 0x40000000
-BPF_MAP_CREATE, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY = 0, 2, 6
+DEBUG = "/sys/kernel/debug/"
+KINDS = ("failslab", "fail_page_alloc")
+MORE = 6
 COMPLAINT = re.compile(r"BUG:|WARNING:|Oops|general protection|KASAN|UBSAN|suspicious RCU"
                        r"|possible (recursive|circular|irq)|inconsistent lock")
+FAULT = re.compile(r"^FAULT_INJECTION: forcing a failure")
 FRAME = re.compile(r"^ (\w+\+0x[0-9a-f]+)/0x[0-9a-f]+ \[ctxstat\]")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -68,37 +70,65 @@ def log_lines():
 started = time.monotonic()
 
 
-def attempt(nth, action):
+def attributes(**values):
+    for kind in KINDS:
+        for name, value in values.items():
+            with open(f"{DEBUG}{kind}/{name.replace('_', '-')}", "w", encoding="ascii") as file:
+                file.write(value)
+
+
+def places(lines):
+    """Of each failure that is told the first of the module's functions."""
+    found, wanted = [], False
+    for line in lines:
+        frame = FRAME.match(line)
+        if FAULT.match(line):
+            wanted = True
+        elif wanted and frame:
+            found.append(frame[1])
+            wanted = False
+    return found
+
+
+def attempt(nth, action, more=0):
     """Whether the Nth allocation failed, how many were left, error, frames, what was said."""
     error = None
+    if more:
+        attributes(task_filter="Y", times=str(more), probability="100")
     fault = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
-    os.write(fault, b"%d" % nth)
+    others = os.open("/proc/thread-self/make-it-fail", os.O_WRONLY)
+    wanted, can_fail, no = b"%d" % nth, b"1" if more else b"0", b"0"
+    os.write(others, can_fail)
+    os.write(fault, wanted)
     try:
         action()
     except OSError as e:
         error = e
+    os.write(others, no)
     left = int(os.pread(fault, 32, 0).strip(b"\0\n"))
-    os.write(fault, b"0")
+    os.write(fault, no)
     os.close(fault)
+    os.close(others)
+    if more:
+        attributes(probability="0", task_filter="N", times="-1")
     lines = log_lines()
-    frames = [match[1] for match in map(FRAME.match, lines) if match]
+    frames = places(lines)
     bad.extend(f"{nth}: {line}" for line in lines if COMPLAINT.search(line))
     if left == 0:
         counts["tried"] += 1
-    if frames:
-        sites[frames[0]] += 1
+    sites.update(frames)
     if error:
         counts["refused"] += 1
     if os.environ.get("VERBOSE"):
-        print(f"{time.monotonic() - started:.1f} {nth} {left} {error} {frames[:1]}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic() - started:.1f} {nth} {left} {error} {frames}", file=sys.stderr, flush=True)
     return left == 0, left, error, frames, [line for line in lines if line.startswith("ctxstat: ")]
 
 
-def each(action, judge, nth=1):
+def each(action, judge, nth=1, more=0):
     """From the Nth on, until all allocations have failed once; judge returns what is wrong, or None."""
     injected = True
     while injected:
-        injected, _, error, frames, said = attempt(nth, action)
+        injected, _, error, frames, said = attempt(nth, action, more)
         why = judge(injected, error, frames, said)
         if why:
             bad.append(f"{nth}: {why} ({error}; {' '.join(frames)}; {said})")
@@ -148,7 +178,7 @@ def judge_load(injected, error, frames, said):
     return f"something is left: {left_behind()}" if left_behind() else None
 
 
-def run_load(module):
+def run_load(module, more=0):
     """The kernel's loader takes memory first, and ours is not even called if that fails."""
     module = os.open(module, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -164,7 +194,11 @@ def run_load(module):
         last *= 2
     first = bisect.bisect_left(range(last), True, lo=last // 2, key=is_called)
     print("loader", first - 1)
-    each(lambda: load(module), judge_load, first)
+    each(lambda: load(module), judge_load, first, more)
+
+
+def run_load_more(module):
+    run_load(module, MORE)
 
 
 def run_unload(module):
@@ -226,53 +260,8 @@ def run_netns():
     unshare()
 
 
-def make_map(kind, size):
-    attributes = struct.pack("=IIII", kind, 4, size, 1) + bytes(56)
-    return syscall(SYS_BPF, BPF_MAP_CREATE, attributes, len(attributes))
-
-
-def run_percpu():
-    """Maps, each with so much per CPU, while no page can be had. It may as well be one for what else
-    a map is made of: so three in a row, and before each another map, without anything per CPU,
-    which leaves room for one more of that."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    maps = []
-    fault = os.open("/proc/self/make-it-fail", os.O_WRONLY)
-
-    def take(size):
-        os.write(fault, b"1")
-        try:
-            maps.append(make_map(BPF_MAP_TYPE_PERCPU_ARRAY, size))
-        except OSError as e:
-            if e.errno != errno.ENOMEM:
-                raise
-            return False
-        finally:
-            os.write(fault, b"0")
-        return True
-
-    def take_all():
-        for size in (16384, 8192, 4096, 2048, 1024, 512):
-            refused = 0
-            while refused < 3:
-                if take(size):
-                    refused = 0
-                else:
-                    refused += 1
-                    maps.append(make_map(BPF_MAP_TYPE_ARRAY, 8))
-
-    take_all()
-    print("ready", len(maps), flush=True)
-    # The kernel adds some pages when there are few, and others give theirs back.
-    while True:
-        time.sleep(0.02)
-        while take(512):
-            pass
-
-
 def main():
-    globals()["run_" + sys.argv[1]](*sys.argv[2:])
+    globals()["run_" + sys.argv[1].replace("-", "_")](*sys.argv[2:])
     for name in ("tried", "refused"):
         print(name, counts[name])
     for site in sorted(sites):

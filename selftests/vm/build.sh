@@ -9,7 +9,8 @@
 # the top of the tree, and that for arm64, cross-built, in build/KERNEL-arm64/. What is
 # built is a copy of the
 # sources, so that builds for several kernels stand side by side. More arguments go to
-# the kernel's make: W=1, C=1.
+# the kernel's make: W=1, C=1. For a kernel that injects faults what faults.sh loads is
+# built as well, in build/KERNEL/faults/.
 #
 # Exit: 0 built, 1 not, 2 usage.
 
@@ -60,4 +61,12 @@ make -C "$KERNEL_DIR" M="$build" KCFLAGS=-g "${cross[@]}" "$@" modules >"$build/
 	cat "$build/log"
 	exit 1
 }
+if [[ $kernel == *-debug ]]; then
+	mkdir -p "$build/faults"
+	cp -pu "$top"/selftests/faults/{Kbuild,no_percpu.c} "$build/faults/"
+	make -C "$KERNEL_DIR" M="$build/faults" modules >>"$build/log" 2>&1 || {
+		cat "$build/log"
+		exit 1
+	}
+fi
 grep -E 'warning:|error:' "$build/log" || :
