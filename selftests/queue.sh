@@ -89,7 +89,8 @@ not_answered() {
 replies_given() { tell "$1" "gave $REPLIES" && answered; }
 
 # The FINs of connections that are all closed at once. They are sent again, and conntrack
-# takes the second one for the other side's.
+# takes the second one for the other side's. On a slow machine they wait for so long that
+# the next one comes half a minute later, and longer than the kernel of who closed tries.
 closing_are() {
 	local now
 	now=$(states_of "$GATEWAY" | awk '$2 == "tcp" && /FIN_WAIT|LAST_ACK/ { n += $4 } END { print n + 0 }')
@@ -104,7 +105,7 @@ fins_wait() {
 	wait_for 30 traffic_ready 1 && tell "hold 0" "holds 0" && kill "$holding" &&
 		traffic_ended "$holding" && tell "hold $REPLIES" "holds *" && wait_for 20 closing_are $REPLIES
 }
-fins_go_on() { tell pass passes && wait_for 30 has tcp TIME_WAIT "$REPLIES 0 $REPLIES"; }
+fins_go_on() { tell pass passes && wait_for 120 has tcp TIME_WAIT "$REPLIES 0 $REPLIES"; }
 
 # lists "ENTRIES UNREPLIED ASSURED": what conntrack says of udp
 lists() {
@@ -154,6 +155,9 @@ reloads() {
 }
 
 traffic_serve
+for ns in "$CLIENT" "$SERVER"; do
+	on "$ns" sysctl -qw net.ipv4.tcp_orphan_retries=15
+done
 on "$SERVER" nft -f - <<-RULES
 table inet silence {
 	chain prerouting {
