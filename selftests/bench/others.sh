@@ -6,7 +6,7 @@
 # Sourced after scene.sh.
 #
 #   load WHAT        one of $EVERYTHING
-#   worked           it has counted: what it was loaded for was not left undone
+#   worked N         it has counted what N processes sent: nothing was left undone
 #   unload
 #
 # Programs run with SCHED_FIFO, priority 1: see packets.c.
@@ -97,11 +97,11 @@ worked() {
 			END { exit n["created:"] < 1000 || n["created:"] != n["destroyed:"] }'
 		;;
 	nft)
-		# each TCP connection but the established one has two
-		on "$GATEWAY" nft list counters | awk '
+		# each TCP connection but each process's established one has two
+		on "$GATEWAY" nft list counters | awk -v processes="$1" '
 			$1 == "counter" { name = $2 }
 			$1 == "packets" { print "# " name, $2; n[name] = $2 }
-			END { exit n["udp-new"] < 1000 || n["tcp-new"] < 100 || n["fin"] != 2 * (n["tcp-new"] - 1) }'
+			END { exit n["udp-new"] < 1000 || n["tcp-new"] < 100 || n["fin"] != 2 * (n["tcp-new"] - processes) }'
 		;;
 	iptables-*)
 		on "$GATEWAY" "$loaded" -t mangle -L -nvx | awk '

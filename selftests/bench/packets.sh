@@ -16,13 +16,20 @@ shift 2
 # shellcheck disable=SC2086 # words
 (($#)) || set -- $EVERYTHING
 
+# With one process in three each packet takes two instructions more, whatever is loaded: so
+# there are some in each round.
+PROCESSES=4
+lowest() { awk '!($1 in value) || $2 < value[$1] { value[$1] = $2 } END { for (name in value) print name, value[name] }'; }
+
 scene
 for round in warm-up $(seq "$rounds"); do
 	for what; do
 		echo "# round $round: $what"
 		load "$what"
-		"$MEASURE" packets "$CLIENT" "$GATEWAY" "$SERVER" "$chunks" | results "$what" "$round"
-		worked
+		for ((i = 0; i < PROCESSES; i++)); do
+			"$MEASURE" packets "$CLIENT" "$GATEWAY" "$SERVER" $((chunks / PROCESSES))
+		done | lowest | results "$what" "$round"
+		worked $PROCESSES
 		unload
 	done
 done

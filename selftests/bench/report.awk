@@ -39,8 +39,7 @@ function number(n,    digits, out) {
 }
 
 # The lowest of the rounds, and how much higher the highest is, in "spread". What comes on top
-# of the lowest is not of what is loaded: a packet now and then takes two instructions more
-# for a whole round, whatever is loaded, and the difference of two medians is off by as many.
+# of the lowest is not of what is loaded: see packets.sh.
 function lowest(loaded, name, after,    i, n, low, high) {
 	for (i = 1; i <= rounds; i++) {
 		n = get(loaded, i, name) + (after ? get(loaded, i, name "-after") : 0)
