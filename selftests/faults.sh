@@ -92,12 +92,6 @@ exact_healed() {
 		exact "$GATEWAY" && audit_clean "$GATEWAY"
 }
 
-nothing_left() {
-	! module_loaded && ! on "$GATEWAY" ls $PROC && ! on "$GATEWAY" cat $STAT &&
-		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack /sys/kernel/tracing/enabled_functions &&
-		! on "$GATEWAY" nft list hooks 2>/dev/null | grep ctxstat
-}
-
 reads() {
 	nth read $PROC/* $STAT && ((refused > 0))
 }

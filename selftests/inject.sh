@@ -67,18 +67,10 @@ injected_all() {
 }
 inject_rate() { tail -qn 1 "$tmp"/injected.* | awk '$2 { n += $1 / $2 } END { printf "%d", n }'; }
 
-# inject_signal SIGNAL: some may have come to their end
-inject_signal() {
-	local pid
-	for pid in "${injectors[@]}"; do
-		kill "-$1" -- "-$pid" 2>/dev/null
-	done
-	return 0
-}
-inject_pause() { inject_signal STOP; }
-inject_go() { inject_signal CONT; }
+inject_pause() { signal_groups STOP "${injectors[@]}"; }
+inject_go() { signal_groups CONT "${injectors[@]}"; }
 inject_end() {
-	inject_signal KILL
+	signal_groups KILL "${injectors[@]}"
 	((${#injectors[@]} == 0)) || wait "${injectors[@]}" 2>/dev/null
 	injectors=()
 }

@@ -16,6 +16,9 @@
 #                           and audit finds nothing
 #   accounted NAMESPACE     each entry that ever began has ended, or is counted
 #   nothing_left            of an unloaded module
+#   signal_groups SIGNAL PID...
+#                           to all that these have started, who lead groups of their own
+#                           ("set -m"); some may have come to their end
 #   timeouts SECONDS [NAME...]
 #       of the gateway's entries, from each one's next packet on: all of them, or
 #       those of the sysctls nf_conntrack_NAME, which may be patterns
@@ -216,6 +219,15 @@ nothing_left() {
 	! module_loaded && ! on "$GATEWAY" ls $PROC && ! on "$GATEWAY" cat $STAT &&
 		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack /sys/kernel/tracing/enabled_functions &&
 		! on "$GATEWAY" nft list hooks 2>/dev/null | grep ctxstat
+}
+
+signal_groups() {
+	local signal=$1 pid
+	shift
+	for pid; do
+		kill "-$signal" -- "-$pid" 2>/dev/null
+	done
+	return 0
 }
 
 # No taint but out-of-tree (4096) and unsigned (8192); no complaint in the log.

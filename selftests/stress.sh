@@ -75,16 +75,9 @@ worker() {
 	workers+=($!)
 	set +m
 }
-workers_signal() {
-	local pid
-	for pid in "${workers[@]}"; do
-		kill "-$1" -- "-$pid" 2>/dev/null
-	done
-	return 0
-}
 workers_end() {
 	rm -f "$tmp/going"
-	workers_signal CONT
+	signal_groups CONT "${workers[@]}"
 	((${#workers[@]} == 0)) || wait "${workers[@]}"
 	workers=()
 }
@@ -236,14 +229,14 @@ phase() {
 stopped_clean() {
 	local status=1
 	inject_pause
-	workers_signal STOP
+	signal_groups STOP "${workers[@]}"
 	if wait_for 60 audited_quiet; then
 		status=$(<"$tmp/audited") stops=$((stops + 1))
 		((status == 0)) || cat "$tmp/out.audit"
 	else
 		echo "stopped, but entries come and go"
 	fi
-	workers_signal CONT
+	signal_groups CONT "${workers[@]}"
 	inject_go
 	return "$status"
 }

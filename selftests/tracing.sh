@@ -89,11 +89,6 @@ one_plain_line() {
 	[ "$(wc -l <"$tmp/said")" = 1 ] && grep -q 'sysctl kernel.ftrace_enabled=1' "$tmp/said"
 }
 
-nothing_left() {
-	! ls $PROC && ! cat /proc/net/stat/ctxstat && ! on "$GATEWAY" ls $PROC &&
-		! grep -w ctxstat /proc/kallsyms && ! grep nf_conntrack $TRACEFS/enabled_functions
-}
-
 switching_off_refused() {
 	! sysctl -w kernel.ftrace_enabled=0 && ftrace_is 1
 }
