@@ -3,7 +3,7 @@
 #
 # Network namespaces: each has counters of its own, which begin at zero; those of a
 # gateway stay exact while others come and go, with live entries and under traffic,
-# and while the module does; and who may read what.
+# and while the module does; who may read what; and how many get counters per CPU.
 
 set -u
 # shellcheck source=selftests/lib.sh
@@ -20,7 +20,7 @@ OUTSIDE=$TOPOLOGY_PREFIX-outside
 OWNED=$TOPOLOGY_PREFIX-owned
 NOBODY=65534
 
-require setpriv unshare nsenter
+require setpriv unshare nsenter python3
 require_module
 
 owner='' loop=''
@@ -39,6 +39,14 @@ batch() {
 	for ((i = $2; i <= $3; i++)); do
 		echo "netns $1 $PREFIX$i"
 	done | ip -batch -
+}
+
+# Others than the initial one, in which nothing is busy: 256 of them, and others when these go.
+bounded() {
+	module_unload && on "$GATEWAY" conntrack -F && module_load || return
+	python3 "$here/netns/busy.py" 259 3 >"$tmp/busy" 2>&1
+	cat "$tmp/busy"
+	[ "$(<"$tmp/busy")" = $'256 of 259\n256 of 256' ]
 }
 
 # Connection tracking begins in a namespace when a rule needs it.
@@ -194,7 +202,7 @@ memory_of_load() {
 	echo $(($(memory) - before))
 }
 
-plan $((12 + 2 * LOADS + 7))
+plan $((12 + 2 * LOADS + 8))
 traffic_up $CHURN
 
 check "new: all counts are zero" begins_at_zero
@@ -240,5 +248,6 @@ batch add 201 300
 many=$(memory_of_load)
 note "a namespace costs about $(((many - few) / 100)) kB (the first load: $few kB, with 100 more: $many kB)"
 
+check "counters per CPU: no more than 256 others have them" bounded
 check "the kernel is clean" kernel_is_clean
 finish
