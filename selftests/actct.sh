@@ -45,8 +45,6 @@ cleanup_more() {
 	module_restore
 }
 
-value() { summary_of "$GATEWAY" "$1"; }
-
 # Of what is offloaded the kernel tells no state, and "[OFFLOAD]" in place of "[ASSURED]". act_ct
 # takes over only TCP that is ESTABLISHED; and what is assured can be asked for.
 listing() {

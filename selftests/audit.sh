@@ -23,9 +23,6 @@ PRIORITY=-199
 require_module
 topology_up || skip_all "no namespaces can be made"
 
-ct() { on "$GATEWAY" conntrack "$@"; }
-value() { summary_of "$GATEWAY" "$1"; }
-
 # unseen MATCH: what is dropped unseen. One packet of it: if it is sent again, it
 # does not get as far as conntrack.
 unseen() {

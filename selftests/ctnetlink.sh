@@ -15,8 +15,6 @@ RESTORED=2000
 require_module
 topology_up || skip_all "no namespaces can be made"
 
-ct() { on "$GATEWAY" conntrack "$@"; }
-
 # The listener, and what it should have seen
 declare -A expected=([NEW]=0 [UPDATE]=0 [DESTROY]=0)
 

@@ -43,9 +43,6 @@ cleanup_more() {
 }
 topology_up || skip_all "no namespaces can be made"
 
-ct() { on "$GATEWAY" conntrack "$@"; }
-value() { summary_of "$GATEWAY" "$1"; }
-
 sysctls=$(on "$GATEWAY" ls /proc/sys/net/netfilter)
 tracked() { [[ $sysctls == *nf_conntrack_$1_* ]]; }
 

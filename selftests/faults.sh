@@ -82,8 +82,6 @@ nth() {
 
 reload() { module_unload && on "$GATEWAY" conntrack -F && module_load && [ "$(value port_memory)" = 0 ]; }
 
-value() { summary_of "$GATEWAY" "$1"; }
-
 # Cells are exact; ports are after an audit, as it adds what there was no memory for.
 exact_healed() {
 	on "$GATEWAY" cat $PROC/audit >"$tmp/audit" || return

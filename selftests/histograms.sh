@@ -24,8 +24,6 @@ cleanup_more() {
 	traffic_end
 }
 
-ct() { on "$GATEWAY" conntrack "$@"; }
-value() { summary_of "$GATEWAY" "$1"; }
 histograms() { on "$GATEWAY" cat $PROC/histograms; }
 timestamps() { on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_timestamp="$1"; }
 client() { on "$CLIENT" "$TRAFFIC" "$@"; }

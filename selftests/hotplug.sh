@@ -40,7 +40,6 @@ cleanup_more() {
 	module_restore
 }
 
-value() { summary_of "$GATEWAY" "$1"; }
 switch() { echo "$2" >$CPUS/cpu"$1"/online; }
 switch_all() {
 	local cpu

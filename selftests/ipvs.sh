@@ -37,8 +37,6 @@ cleanup_more() {
 	module_restore
 }
 
-ct() { on "$GATEWAY" conntrack "$@" 2>/dev/null; }
-value() { summary_of "$GATEWAY" "$1"; }
 from_outside() { on "$SERVER" "$TRAFFIC" "$@" "${VIRTUAL[@]}"; }
 tracking() { on "$GATEWAY" sysctl -qw "net.ipv4.vs.conntrack=$1" net.ipv4.vs.expire_nodest_conn=1; }
 

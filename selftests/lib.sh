@@ -125,6 +125,10 @@ counted() { awk 'NR > 1 && $4 != 0 { print $1, $2, $3, $4, $5, $6, $7, $8 }' "$1
 states_of() { on "$1" cat $PROC/states; }
 summary_of() { on "$1" awk -v key="$2" '$1 == key { print $2 }' $PROC/summary; }
 
+# Of the gateway of topology.sh: a value of summary, and conntrack there
+value() { summary_of "$GATEWAY" "$1"; }
+ct() { on "$GATEWAY" conntrack "$@"; }
+
 # The same by port: l4proto port entries unreplied
 ports_listed() {
 	awk '/^ipv[46] / && $3 ~ /^(tcp|udp|udplite|sctp|dccp)$/ {

@@ -35,7 +35,6 @@ cleanup_more() {
 }
 
 ctxstat() { on "$GATEWAY" "$tmp/ctxstat" "$@"; }
-ct() { on "$GATEWAY" conntrack "$@"; }
 
 # fails CODE PATTERN COMMAND...: one line on stderr
 fails() {

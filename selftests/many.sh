@@ -48,9 +48,6 @@ cleanup_more() {
 	module_restore
 }
 
-ct() { on "$GATEWAY" conntrack "$@"; }
-value() { summary_of "$GATEWAY" "$1"; }
-
 load_with() { module_load port_memory="$1"; }
 reload_with() { module_unload && load_with "$1"; }
 

@@ -32,8 +32,6 @@ cleanup_more() {
 	echo "$hashsize" >"$HASHSIZE"
 }
 
-ct() { on "$GATEWAY" conntrack "$@"; }
-value() { summary_of "$GATEWAY" "$1"; }
 buckets() { cat "$HASHSIZE"; }
 
 # Datagrams of so many connections to the server, which answers none

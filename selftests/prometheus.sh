@@ -50,7 +50,6 @@ cleanup_more() {
 }
 
 ctxstat() { on "$GATEWAY" "$tmp/ctxstat" "$@"; }
-ct() { on "$GATEWAY" conntrack "$@"; }
 client() { on "$GATEWAY" "$here/prometheus/client.py" "$@"; }
 alerts() { client alerts "$SOON" "$@"; }
 wait_query() { client wait "$SOON" "$1"; }

@@ -29,9 +29,7 @@ cleanup_more() {
 	module_restore
 }
 
-ct() { on "$GATEWAY" conntrack "$@"; }
 flush() { ct -F 2>/dev/null; }
-value() { summary_of "$GATEWAY" "$1"; }
 
 entries_are() {
 	local now

@@ -41,7 +41,6 @@ cleanup_more() {
 }
 
 shorewall() { on "$GATEWAY" shorewall "$@"; }
-value() { summary_of "$GATEWAY" "$1"; }
 
 # Shorewall looks for itself in /usr/share; where the rest is, shorewallrc says.
 installed() {

@@ -58,7 +58,6 @@ cleanup_more() {
 	module_restore
 }
 
-value() { summary_of "$GATEWAY" "$1"; }
 pace() { read -rt "$1" <> <(:) || :; }
 
 # What runs until workers_end: each is a function that does it once, and is counted.
