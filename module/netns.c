@@ -187,7 +187,7 @@ void ctxstat_netns_for_each(void (*visit)(struct ctxstat_net *cn))
  */
 void ctxstat_net_make_percpu(struct ctxstat_net *cn)
 {
-	bool other = !net_eq(cn->net, &init_net);
+	int other = !net_eq(cn->net, &init_net);
 	struct ctxstat_counters __percpu *percpu;
 
 	if (other && atomic_read(&others_with_percpu) >= CTXSTAT_MAX_PERCPU)
@@ -196,8 +196,7 @@ void ctxstat_net_make_percpu(struct ctxstat_net *cn)
 				  GFP_KERNEL | __GFP_NOWARN);
 	if (!percpu)
 		return;
-	if (other)
-		atomic_inc(&others_with_percpu);
+	atomic_add(other, &others_with_percpu);
 	/* pairs with ctxstat_net_percpu(), by address dependency */
 	smp_store_release(&cn->percpu, percpu);
 }
