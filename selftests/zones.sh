@@ -104,7 +104,8 @@ churning() {
 		traffic_in "$ns" churn $CHURN "${TARGETS[@]}"
 		traffic_churning+=($!)
 	done
-	traffic_flows $((6 * CHURN)) && traffic_pause
+	# One of them may have most of the CPU for a while.
+	traffic_flows $((6 * CHURN)) && wait_for 60 many_tuples 2 && traffic_pause
 }
 goes_on() { traffic_go; traffic_flows $CHURN && traffic_pause; }
 reloaded() { module_unload && module_load && many_tuples 2; }
