@@ -125,7 +125,6 @@ unload_flowing() {
 	traffic_flows 100 && module_unload
 }
 
-
 # The table always has 3000 entries. Those that are not adopted have begun since the load did:
 # some while the table was walked, on a slow machine.
 adopted_sum() {
