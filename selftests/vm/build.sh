@@ -69,4 +69,14 @@ if [[ $kernel == *-debug ]]; then
 		exit 1
 	}
 fi
+# What a kernel looks for is only found in code that was built for it.
+calls=''
+case $kernel in
+*-debug) calls=__asan_ ;;
+*-kcsan) calls=__tsan_ ;;
+esac
+if [[ -n $calls && $(nm -u "$build/module/ctxstat.ko") != *" $calls"* ]]; then
+	echo "build.sh: the module calls no $calls functions" >&2
+	exit 1
+fi
 grep -E 'warning:|error:' "$build/log" || :
