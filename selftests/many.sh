@@ -3,7 +3,8 @@
 # vm FULL: --memory 3072 --timeout 28800
 #
 # A big table: all 65,535 ports of udp and tcp in use at once, made by several
-# processes on two CPUs. Every record of ports equals what conntrack lists; so it
+# processes on two CPUs. Every record of ports, and the entries and unreplied ones of every
+# state, equal what conntrack lists; so it
 # does after the module was loaded into that table; all is un-counted when the table
 # is flushed. Then with less memory for ports than they need (port_memory): what does
 # not fit is counted as overflow, and nowhere else. At last the module comes and goes
