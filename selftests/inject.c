@@ -5,7 +5,7 @@
  *
  * usage: inject CLIENT SERVER ADDRESS FIRST COUNT PART CPU ANSWER-CPU
  *
- * COUNT connections or some more, of both UDP and TCP, between the namespace CLIENT, whose
+ * COUNT connections or some more (0: until it is ended), of both UDP and TCP, between the namespace CLIENT, whose
  * address is ADDRESS, and the server, to ports FIRST to FIRST + 4095; in turn a datagram from
  * either end, a SYN from either, a datagram that is answered, a handshake, and a whole TCP
  * connection to its end. The gateway must not look at TCP's checksums
@@ -335,10 +335,10 @@ int main(int argc, char **argv)
 		side_open(argv[2], SERVER, GATEWAY, argv[8]);
 	}
 
-	while (connections(n) < count) {
+	while (!count || connections(n) < count) {
 		unsigned long left = count - connections(n);
 
-		left = left < BATCH ? left : BATCH;
+		left = !count || left > BATCH ? BATCH : left;
 		batch(me, n, left, first, FIRST_SOURCE + part * SOURCES);
 		n += left;
 		if (me == CLIENT_SENDS && now() - told >= 0.1) {

@@ -7,7 +7,9 @@
 #
 #   inject_ready            rules for them, which every injected packet needs
 #   inject COUNT [FIRST]    begin: on each CPU a client, whom another CPU answers; to ports
-#                           FIRST ($INJECT_PORTS) and up, 4096 for every two CPUs
+#                           FIRST ($INJECT_PORTS) and up, 4096 for every two CPUs; COUNT 0:
+#                           until inject_end
+#   injecting               none of them has ended by itself
 #   injected                how many there have been
 #   injected_all            wait for the last
 #   inject_rate             per second, of the last that were waited for
@@ -47,7 +49,8 @@ inject() {
 	set -m
 	for ((cpu = 0; cpu < cpus; cpu++)); do
 		: >"$tmp/injected.$cpu"
-		each=$(($1 / cpus + (cpu < $1 % cpus)))
+		# At least one each: 0 has another meaning.
+		each=$(($1 ? ($1 + cpus - 1) / cpus : 0))
 		"$INJECT" "${clients[cpu % 2 * 2]}" "$SERVER" "${clients[cpu % 2 * 2 + 1]}" \
 			$((${2:-$INJECT_PORTS} + 4096 * (cpu / 2))) $each $cpu $cpu $(((cpu + 1) % cpus)) \
 			>"$tmp/injected.$cpu" 2>&1 </dev/null &
@@ -67,6 +70,13 @@ injected_all() {
 }
 inject_rate() { tail -qn 1 "$tmp"/injected.* | awk '$2 { n += $1 / $2 } END { printf "%d", n }'; }
 
+injecting() {
+	local pid
+	for pid in "${injectors[@]}"; do
+		kill -0 "$pid" || return
+	done
+	((${#injectors[@]}))
+}
 inject_pause() { signal_groups STOP "${injectors[@]}"; }
 inject_go() { signal_groups CONT "${injectors[@]}"; }
 inject_end() {
