@@ -36,9 +36,19 @@ static int adopt_entry(struct nf_conn *ct, void *data)
 	return 0;
 }
 
+/*
+ * What the entry expected it to begin is held by it, and may be nowhere else any more:
+ * an FTP or SIP connection that was deleted before those for its data.
+ */
+static void clear_with_masters(struct nf_conn *ct)
+{
+	for (; ct; ct = ct->master)
+		ctxstat_entry_clear(ct);
+}
+
 static int clear_entry(struct nf_conn *ct, void *data)
 {
-	ctxstat_entry_clear(ct);
+	clear_with_masters(ct);
 	return 0;
 }
 
@@ -56,7 +66,7 @@ static void clear_dying(struct net *net)
 
 	spin_lock_bh(&ecache->dying_lock);
 	hlist_nulls_for_each_entry(h, node, &ecache->dying_list, hnnode)
-		ctxstat_entry_clear(nf_ct_tuplehash_to_ctrack(h));
+		clear_with_masters(nf_ct_tuplehash_to_ctrack(h));
 	spin_unlock_bh(&ecache->dying_lock);
 #endif
 }

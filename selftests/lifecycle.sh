@@ -4,11 +4,13 @@
 # Load and unload, with thousands of entries in the table: first at a quiet
 # moment, then 20 times while two CPUs make and end entries. Each time everything
 # is exact, and no tag is left behind; not in entries, either, that the kernel keeps
-# out of its table because a listener has no room for the event of their end.
+# out of its table because a listener has no room for the event of their end, or because a
+# connection that they expected is still there.
 #
 # Whether there are tags is read from the kernel's memory, without ctxstat:
 # conntrack -L makes the kernel call nf_ct_get_id() for each entry, and a kprobe
-# there records the entry's address and the word that holds the tag.
+# there records the entry's address and the word that holds the tag, and the same of its
+# master, if it has one.
 
 set -u
 # shellcheck source=selftests/lib.sh
@@ -22,38 +24,39 @@ TRACEFS=/sys/kernel/tracing
 TRACE=$TRACEFS/instances/ctxstat_test
 
 require pahole python3
-modprobe -a nf_conntrack nf_conntrack_netlink || skip_all "no connection tracking"
+modprobe -a nf_conntrack nf_conntrack_netlink nf_conntrack_ftp || skip_all "no connection tracking"
 [ -e $TRACEFS/kprobe_events ] || skip_all "no kprobe events in $TRACEFS"
 
 if module_loaded; then
 	module_unload || skip_all "the ctxstat module is in use"
 fi
 
-deaf=''
+deaf='' control=()
 cleanup_more() {
 	[ -z "$deaf" ] || kill "$deaf" 2>/dev/null
+	((${#control[@]} == 0)) || kill "${control[@]}" 2>/dev/null
 	traffic_end
 	probe_remove
 	module_restore
 }
 
-# Where the word is, from the running kernel's type information, or, if it was built without,
-# from what the compiler noted of its headers
-status_offset() {
+# offset MEMBER: of struct nf_conn, from the running kernel's type information, or, if it was
+# built without, from what the compiler noted of its headers
+offset() {
 	if [ -e /sys/kernel/btf/vmlinux ]; then
 		pahole -F btf --btf_base /sys/kernel/btf/vmlinux -C nf_conn /sys/kernel/btf/nf_conntrack
 	else
 		pahole -F dwarf -C nf_conn "$CTXSTAT_KO"
 	fi |
-		sed -n 's|.*\<status; */\* *\([0-9]*\) *8 \*/.*|\1|p'
+		sed -n "s|.*\<$1; */\* *\([0-9]*\) *8 \*/.*|\1|p"
 }
 
 probe_add() {
-	local offset
-	offset=$(status_offset)
-	[ -n "$offset" ] || return
+	local status master
+	status=$(offset status) && master=$(offset master) && [ -n "$status" ] && [ -n "$master" ] || return
 	mkdir $TRACE && echo 8192 >$TRACE/buffer_size_kb &&
-		echo "p:ctxstat_test/entry nf_ct_get_id ct=\$arg1:x64 status=+$offset(\$arg1):x64" \
+		echo "p:ctxstat_test/entry nf_ct_get_id master=+$master(\$arg1):x64 master_status=+$status(+$master(\$arg1)):x64" \
+			"ct=\$arg1:x64 status=+$status(\$arg1):x64" \
 			>>$TRACEFS/kprobe_events
 }
 
@@ -98,6 +101,62 @@ listed_words_are() {
 # the last packets have settled hides none.
 all_words_are() {
 	wait_for 10 listed_words_are "$@" || { cat "$tmp/verdict"; return 1; }
+}
+
+# A connection of FTP expects another one, which comes, and is then deleted itself. Its first
+# line tells the kernel where lines end.
+expected_without_master() {
+	on "$GATEWAY" nft -f - <<-RULES || return
+	table inet ftp {
+		ct helper ftp { type "ftp" protocol tcp; }
+		chain prerouting {
+			type filter hook prerouting priority 0;
+			tcp dport 21 ct helper set "ftp"
+		}
+	}
+	RULES
+	rm -f "$tmp/control"
+	mkfifo "$tmp/control" || return
+	ip netns exec "$CLIENT2" socat -u TCP-LISTEN:21,reuseaddr - >"$tmp/commands" 2>"$tmp/socat" &
+	control=($!)
+	wait_for 20 listens_at 21 || return
+	ip netns exec "$CLIENT" socat -u - TCP:10.3.0.2:21 <"$tmp/control" 2>>"$tmp/socat" &
+	control+=($!)
+	exec {commands}>"$tmp/control"
+	printf 'NOOP\r\n' >&"$commands"
+	wait_for 20 grep -q NOOP "$tmp/commands" || return
+	printf 'PORT 10,1,0,2,0,80\r\n' >&"$commands"
+	wait_for 20 grep -q PORT "$tmp/commands" || return
+	on "$GATEWAY" conntrack -L expect
+	ready=$(grep -c ready "$tmp/traffic")
+	traffic_in "$CLIENT2" hold 1 10.1.0.2 80
+	control+=($!)
+	wait_for 20 traffic_ready $((ready + 1)) && on "$GATEWAY" conntrack -D -p tcp --dport 21
+}
+listens_at() { on "$CLIENT2" ss -Hltn "sport = $1" | grep -q .; }
+
+# master_is tagged|untagged: that of the one entry that has one
+master_is() {
+	list_words
+	awk -v want="$1" '
+		match($0, / master=0x[1-9a-f][0-9a-f]* master_status=0x[0-9a-f]+/) {
+			split(substr($0, RSTART, RLENGTH), word, "=0x")
+			print
+			is = length(word[3]) > 8 ? "tagged" : "untagged"
+			n++
+			bad += is != want || word[3] !~ /[89a-f]$/
+		}
+		END { exit !n || bad }' $TRACE/trace
+}
+# What is expected goes, and its master with it.
+both_gone() {
+	exec {commands}>&-
+	traffic_ended "${control[2]}"
+	kill "${control[@]}" 2>/dev/null
+	wait "${control[@]}" 2>/dev/null
+	control=()
+	on "$GATEWAY" nft delete table inet ftp
+	on "$GATEWAY" conntrack -D -p tcp -s 10.3.0.2 >/dev/null && exact_and_audited "$GATEWAY"
 }
 
 # Entries that begin while somebody listens have events, and nobody takes those of their end.
@@ -154,7 +213,7 @@ started_between() {
 
 table_full_enough() { [ "$(on "$GATEWAY" conntrack -C)" -ge $((1400 + 300 + 5 * CHURN - 100)) ]; }
 
-plan $((7 + 8 + 5 * LOADS + 1))
+plan $((7 + 8 + 8 + 5 * LOADS + 1))
 
 traffic_up $CHURN
 traffic_in "$CLIENT" hold 150 10.2.0.2 7 fd02::2 7
@@ -179,6 +238,14 @@ check "undelivered: unloaded, they are not tagged" all_words_are untagged dying
 check "undelivered: load" module_load
 check "undelivered: exact when they have gone" delivered
 check "undelivered: unload" module_unload
+check "expected: load" module_load
+check "expected: the kernel keeps a deleted entry for one that it expected" expected_without_master
+check "expected: it is tagged" master_is tagged
+check "expected: unload" module_unload
+check "expected: unloaded, it is not tagged" master_is untagged
+check "expected: load" module_load
+check "expected: exact when both have gone" both_gone
+check "expected: unload" module_unload
 traffic_go
 
 for ((i = 1; i <= LOADS; i++)); do
