@@ -83,7 +83,8 @@ reload_offline() {
 	switch_all 0 && traffic_flows 20 && module_unload && module_load
 }
 
-# CPUs that go and come, and readers of all files, until flip_end
+# CPUs that go and come, and readers of all files, until flip_end; but not of audit, which mends
+# what it finds
 flip=''
 flip_begin() {
 	touch "$tmp/flipping"
@@ -91,12 +92,11 @@ flip_begin() {
 	: >"$tmp/readings"
 	(
 		on "$GATEWAY" sh -c 'while [ -e "$1/flipping" ]; do
-			cat "$2"/* "$3" >/dev/null 2>&1 && echo >>"$1/readings"
+			cat "$2"/[!a]* "$3" >/dev/null 2>&1 && echo >>"$1/readings"
 		done' - "$tmp" $PROC $STAT &
 		while [ -e "$tmp/flipping" ]; do
 			for cpu in "${hot[@]}"; do
-				switch "$cpu" 0
-				switch "$cpu" 1 && echo >>"$tmp/flips"
+				switch "$cpu" 0 && switch "$cpu" 1 && echo >>"$tmp/flips"
 			done
 		done
 		wait
