@@ -166,6 +166,9 @@ access_is() {
 	diff -u --label expected "$tmp/expected" --label access "$tmp/access"
 }
 
+# Of who is root in a user namespace, but not in the gateway's
+nobody_reads_well() { on "$GATEWAY" "${AS_NOBODY[@]}" unshare -Ur python3 "$READER" "$1" "${TABLES[@]}"; }
+
 nobody_sees_the_same() {
 	on "$GATEWAY" cat "${TABLES[@]}" >"$tmp/root" &&
 		on "$GATEWAY" "${AS_NOBODY[@]}" cat "${TABLES[@]}" |
@@ -265,7 +268,7 @@ BAD=("port_memory" "port_memory=" "port_memory=-1" "port_memory=1.5" "port_memor
 	"port_memory=4294967296" "port_memory=99999999999999999999" "port_memory=1,2")
 
 quiet_ways=(sizes seeks faults shared copied refused)
-plan $((2 + ${#quiet_ways[@]} + 2 + 16 + 4 + 5 + 3 + 13 + ${#BAD[@]} + 2 + 1))
+plan $((2 + ${#quiet_ways[@]} + 2 + 16 + 4 + 5 + 3 + ${#quiet_ways[@]} + 13 + ${#BAD[@]} + 2 + 1))
 
 traffic_up $CHURN
 traffic_in "$CLIENT" spray $PORTS 10.2.0.2 20000 fd02::2 20000
@@ -318,6 +321,9 @@ check "all at once: $LOADS times unloaded and loaded" reload_under_readers
 check "all at once: it has read, or found nothing" loop_ends
 
 check "a quiet moment again: exact" is_quiet
+for way in "${quiet_ways[@]}"; do
+	check "in a user namespace, at rest: $way" nobody_reads_well "$way"
+done
 check "root reads all, and writes none" access_is "ok EACCES EACCES ok ok" "ok EACCES EACCES ok ok"
 check "nobody reads all but audit" access_is "ok EACCES EACCES EPERM EPERM" "EACCES EACCES EACCES EPERM EPERM" \
 	"${AS_NOBODY[@]}"
