@@ -242,5 +242,10 @@ kernel_is_clean() {
 		echo "tainted: $taint"
 		return 1
 	fi
+	# It stops looking after its first report.
+	if [ -e /proc/lockdep_stats ] && ! grep -q '^ *debug_locks: *1$' /proc/lockdep_stats; then
+		echo "lockdep is off"
+		return 1
+	fi
 	! dmesg | awk -f "$here/vm/reports.awk" | grep -E 'BUG:|WARNING:|Oops|Internal error:|Call [Tt]race|possible recursive locking|suspicious RCU|unreferenced object'
 }

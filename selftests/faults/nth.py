@@ -57,14 +57,17 @@ def syscall(*args):
 
 
 def log_lines():
-    """The kernel's log since the last look."""
+    """The kernel's log since the last look; what it complains of is bad."""
     lines = []
     while True:
         try:
             record = os.read(kmsg, 8192).decode(errors="replace")
         except BlockingIOError:
             return lines
-        lines.append(record.split("\n", 1)[0].split(";", 1)[1])
+        line = record.split("\n", 1)[0].split(";", 1)[1]
+        lines.append(line)
+        if COMPLAINT.search(line):
+            bad.append(line)
 
 
 started = time.monotonic()
@@ -113,7 +116,6 @@ def attempt(nth, action, more=0):
         attributes(probability="0", task_filter="N", times="-1")
     lines = log_lines()
     frames = places(lines)
-    bad.extend(f"{nth}: {line}" for line in lines if COMPLAINT.search(line))
     if left == 0:
         counts["tried"] += 1
     sites.update(frames)
