@@ -41,7 +41,7 @@ traffic_serve() {
 	[ -x "$TRAFFIC" ] || skip_all "$TRAFFIC is not built: make -C selftests"
 	topology_up || skip_all "no namespaces can be made"
 	# What expires would keep the table moving when all traffic is paused.
-	timeouts 600 || skip_all "no timeout can be set"
+	timeouts $((600 * patience)) || skip_all "no timeout can be set"
 
 	: >"$tmp/traffic"
 	traffic_in "$SERVER" serve 7
