@@ -57,6 +57,10 @@ static void notrace trace_insert(unsigned long ip, unsigned long parent_ip,
 /*
  * An entry was created or changed through ctnetlink, or an event about its
  * end is due. Called whether or not anybody listens.
+ *
+ * With preemption off, as with PREEMPT_RT an allocation could sleep, and ftrace takes a
+ * task that has slept for one that has left its trampoline. (The other callbacks that
+ * allocate are called within a RCU read section, and that ftrace waits for as well.)
  */
 static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
 				 struct ftrace_ops *ops,
@@ -67,9 +71,9 @@ static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
 	if (unlikely(!nf_ct_is_confirmed(ct))) {
 		ctxstat_selftest_seen(ct, CTXSTAT_SELFTEST_REPORT);
 	} else if (!ctxstat_tag_is_current(ct)) {
-		rcu_read_lock();
+		preempt_disable_notrace();
 		ctxstat_entry_changed(ct);
-		rcu_read_unlock();
+		preempt_enable_notrace();
 	}
 }
 
