@@ -15,10 +15,29 @@
 #include "netns.h"
 #include "peak.h"
 #include "ports.h"
+#include "proc.h"
 #include "selftest.h"
 #include "trace.h"
 #include "version.h"
 #include "walk.h"
+
+static void stop_counting(void)
+{
+	ctxstat_ticker_exit();
+	ctxstat_entry_disable();
+	/* Callbacks look into the memory that the next step frees. */
+	ctxstat_trace_exit();
+	/* Waits for the hooks, too: no tag can come back. */
+	ctxstat_netns_exit();
+	ctxstat_ports_exit();
+	ctxstat_walk_clear();
+}
+
+static void __init report_no_netns(int err)
+{
+	pr_err("not loaded: a network namespace could not be set up (error %d)\n",
+	       err);
+}
 
 /*
  * The order matters. Callbacks look into the memory of namespaces, but only
@@ -50,11 +69,8 @@ static int __init ctxstat_init(void)
 	}
 
 	err = ctxstat_netns_init();
-	if (err) {
-		pr_err("not loaded: a network namespace could not be set up (error %d)\n",
-		       err);
-		goto ticker_exit;
-	}
+	if (err)
+		goto no_netns;
 
 	ctxstat_entry_enable();
 
@@ -65,12 +81,21 @@ static int __init ctxstat_init(void)
 	 */
 	synchronize_rcu();
 	ctxstat_walk_adopt();
+
+	/* What is shown is complete from the first reading on. */
+	err = ctxstat_proc_init();
+	if (err) {
+		report_no_netns(err);
+		stop_counting();
+		return err;
+	}
 	ctxstat_ticker_start();
 
 	pr_info("counting, version " CTXSTAT_VERSION "\n");
 	return 0;
 
-ticker_exit:
+no_netns:
+	report_no_netns(err);
 	ctxstat_ticker_exit();
 ports_exit:
 	ctxstat_ports_exit();
@@ -81,14 +106,8 @@ trace_exit:
 
 static void __exit ctxstat_exit(void)
 {
-	ctxstat_ticker_exit();
-	ctxstat_entry_disable();
-	/* Callbacks look into the memory that the next step frees. */
-	ctxstat_trace_exit();
-	/* Waits for the hooks, too: no tag can come back. */
-	ctxstat_netns_exit();
-	ctxstat_ports_exit();
-	ctxstat_walk_clear();
+	ctxstat_proc_exit();
+	stop_counting();
 }
 
 module_init(ctxstat_init);

@@ -18,7 +18,6 @@
 #include "netns.h"
 #include "packet.h"
 #include "ports.h"
-#include "proc.h"
 #include "tag.h"
 
 unsigned int ctxstat_net_id __read_mostly;
@@ -45,26 +44,16 @@ static int __net_init ctxstat_net_init(struct net *net)
 		return -ENOMEM;
 
 	err = ctxstat_packet_init(net);
-	if (err)
-		goto free_counters;
-
-	err = ctxstat_proc_init(net);
-	if (err)
-		goto unhook;
+	if (err) {
+		ctxstat_counters_free(cn->shared);
+		cn->shared = NULL;
+		return err;
+	}
 
 	mutex_lock(&ctxstat_nets_lock);
 	list_add_tail(&cn->list, &ctxstat_nets);
 	mutex_unlock(&ctxstat_nets_lock);
 	return 0;
-
-unhook:
-	ctxstat_packet_exit(net);
-	/* The hook may have run, but counts nothing in an empty namespace. */
-	synchronize_rcu();
-free_counters:
-	ctxstat_counters_free(cn->shared);
-	cn->shared = NULL;
-	return err;
 }
 
 static void __net_exit ctxstat_net_pre_exit(struct net *net)
@@ -75,8 +64,6 @@ static void __net_exit ctxstat_net_pre_exit(struct net *net)
 	list_del(&cn->list);
 	mutex_unlock(&ctxstat_nets_lock);
 
-	/* Returns when the last reader has left. */
-	ctxstat_proc_exit(net);
 	ctxstat_packet_exit(net);
 
 	cn->dead_percpu = cn->percpu;

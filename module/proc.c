@@ -311,15 +311,8 @@ static const struct seq_operations stat_seq_ops = {
 	.show = stat_show,
 };
 
-/**
- * ctxstat_proc_init() - make the files of a namespace
- * @net: the namespace
- *
- * audit is for root: each reading walks the whole table.
- *
- * Return: 0 or -ENOMEM.
- */
-int ctxstat_proc_init(struct net *net)
+/* audit is for root: each reading walks the whole table. */
+static int __net_init proc_net_init(struct net *net)
 {
 	struct proc_dir_entry *dir;
 
@@ -342,14 +335,36 @@ int ctxstat_proc_init(struct net *net)
 	return 0;
 }
 
-/**
- * ctxstat_proc_exit() - the undo of ctxstat_proc_init()
- * @net: the namespace
- *
- * Context: may sleep. Returns when nobody reads the files any more.
- */
-void ctxstat_proc_exit(struct net *net)
+/* Returns when the last reader has left, before netns.c takes the counters away. */
+static void __net_exit proc_net_pre_exit(struct net *net)
 {
 	remove_proc_entry("ctxstat", net->proc_net_stat);
 	remove_proc_subtree("ctxstat", net->proc_net);
+}
+
+static struct pernet_operations proc_net_ops = {
+	.init = proc_net_init,
+	.pre_exit = proc_net_pre_exit,
+};
+
+/**
+ * ctxstat_proc_init() - make the files of all namespaces, and of those to come
+ *
+ * After ctxstat_netns_init(): the core ends what began last first.
+ *
+ * Return: 0 or a negative error.
+ */
+int ctxstat_proc_init(void)
+{
+	return register_pernet_subsys(&proc_net_ops);
+}
+
+/**
+ * ctxstat_proc_exit() - the undo of ctxstat_proc_init()
+ *
+ * Context: may sleep. Returns when nobody reads any file any more.
+ */
+void ctxstat_proc_exit(void)
+{
+	unregister_pernet_subsys(&proc_net_ops);
 }

@@ -12,8 +12,8 @@ struct proc_dir_entry;
 /* Raised when a file changes in a way that an old reader cannot cope with. */
 #define CTXSTAT_FORMAT 1
 
-int ctxstat_proc_init(struct net *net);
-void ctxstat_proc_exit(struct net *net);
+int ctxstat_proc_init(void);
+void ctxstat_proc_exit(void);
 struct ctxstat_counters *ctxstat_proc_sum(struct ctxstat_net *cn);
 
 /* proc_events.c, proc_ports.c */

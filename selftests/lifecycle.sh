@@ -193,13 +193,26 @@ adopted_sum() {
 		     v["entries"] != v["count"] || v["adopted"] + v["created"] < 3000 || !v["adopted"] }' "$tmp/summary"
 }
 
-# At a quiet moment: all that existed, and nothing else happened.
+# first_summary: what is said as soon as something is
+first_summary() {
+	on "$GATEWAY" sh -c 'until cat "$1"; do :; done 2>/dev/null' - $PROC/summary >"$tmp/first"
+}
+
+# At a quiet moment: all that existed, and nothing else happened; and whoever reads while the
+# module is being loaded finds all or nothing.
 adopted_all() {
-	local count before
+	local count before reader
 	count=$(on "$GATEWAY" conntrack -C)
 	before=$(date +%s)
-	module_load || return
+	first_summary &
+	reader=$!
+	module_load || { kill $reader; return 1; }
+	wait $reader
 	adopted_sum || return
+	if ! grep -qx "adopted $count" "$tmp/first"; then
+		echo "the first reading said: $(grep adopted "$tmp/first")"
+		return 1
+	fi
 	awk -v count="$count" '{ v[$1] = $2 } END {
 		exit v["adopted"] != count || v["created"] + v["destroyed"] + v["insert_failed"] }' "$tmp/summary" &&
 		started_between $((before - 1)) "$(date +%s)"
