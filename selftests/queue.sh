@@ -156,7 +156,7 @@ reloads() {
 
 traffic_serve
 for ns in "$CLIENT" "$SERVER"; do
-	on "$ns" sysctl -qw net.ipv4.tcp_orphan_retries=15
+	on "$ns" sysctl -qw net.ipv4.tcp_orphan_retries=15 net.ipv4.tcp_fin_timeout=$((60 * patience))
 done
 on "$SERVER" nft -f - <<-RULES
 table inet silence {
