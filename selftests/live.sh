@@ -187,7 +187,7 @@ esac
 
 # Loaded anew between the two readings of one screen: nothing is known of the time between
 screen_reload() {
-	ip netns exec "$GATEWAY" "$tmp/ctxstat" --interval=$((8 * patience)) >"$tmp/out" 2>&1 &
+	ip netns exec "$GATEWAY" "$tmp/ctxstat" --interval=$((20 * patience)) >"$tmp/out" 2>&1 &
 	watch=$!
 	# The first reading is over when the process sleeps in clock_nanosleep().
 	wait_for 20 grep -q "^$nanosleep " "/proc/$watch/syscall" && module_unload && module_load || return
