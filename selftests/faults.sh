@@ -153,9 +153,10 @@ have_percpu() { busy && created_on_exceeds 1 0 && (($(value port_memory) >= 3072
 # These want no warning, and so are not in the log: parts of the table of ports, which have
 # steps of their own here; and, from 6.10 on, the trampoline that register_ftrace_function()
 # can do without. As that does not fail, what would give the filter back then is not called.
-# And kmem_cache_destroy(), in ctxstat_exit(), and nf_unregister_net_hooks(), in
-# ctxstat_net_pre_exit(), need memory only now and then.
-SILENT='^(ctxstat_exit|ctxstat_net_pre_exit|make|ctxstat_port_make)[+]| register_ftrace_function$'
+# And kmem_cache_destroy(), in ctxstat_ports_exit(), and nf_unregister_net_hooks(), in
+# ctxstat_net_pre_exit(), need memory only now and then; register_pernet_subsys() needs some for an
+# id, which that of ctxstat_proc_init() has not, and what is refused then is within proc_net_init().
+SILENT='^(ctxstat_net_pre_exit|make|ctxstat_port_make)[+]| (register_ftrace_function|ctxstat_ports_exit|ctxstat_proc_init)$'
 
 all_hit() {
 	objdump -dr --no-show-raw-insn "$MODULE" | awk -f "$here/faults/sites.awk" >"$tmp/sites" || return
