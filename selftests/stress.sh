@@ -294,7 +294,8 @@ everything() {
 	phase "$CONNECTIONS" "$LOADS" "$NAMESPACES" || return
 	new=$(($(kernel_new) - new)) dropped=$(($(kernel_dropped) - dropped))
 	echo "$new were new to conntrack, and it dropped $dropped"
-	((new >= CONNECTIONS && dropped * 100 <= CONNECTIONS))
+	# Some are, in buckets that are too full: the fewest are for a tenth of the entries.
+	((new >= CONNECTIONS && dropped * 10 <= new))
 }
 
 # Some entries of every kind, none of which ends by itself
@@ -318,7 +319,7 @@ living_exact() {
 	local ns n=0 filled=0
 	for ns in $(living); do
 		exact "$ns" || { echo "in $ns"; return 1; }
-		n=$((n + 1)) filled=$((filled + ($(<"$tmp/count") >= 60)))
+		n=$((n + 1)) filled=$((filled + ($(<"$tmp/count") >= 30)))
 	done
 	echo "$n namespaces, $filled with entries"
 	((n == BATCH && filled == FILLED))
