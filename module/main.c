@@ -21,6 +21,7 @@
 #include "version.h"
 #include "walk.h"
 
+/* The undo of all that ctxstat_init() does before anything is shown. */
 static void stop_counting(void)
 {
 	ctxstat_ticker_exit();
@@ -69,8 +70,10 @@ static int __init ctxstat_init(void)
 	}
 
 	err = ctxstat_netns_init();
-	if (err)
-		goto no_netns;
+	if (err) {
+		report_no_netns(err);
+		goto ticker_exit;
+	}
 
 	ctxstat_entry_enable();
 
@@ -94,8 +97,7 @@ static int __init ctxstat_init(void)
 	pr_info("counting, version " CTXSTAT_VERSION "\n");
 	return 0;
 
-no_netns:
-	report_no_netns(err);
+ticker_exit:
 	ctxstat_ticker_exit();
 ports_exit:
 	ctxstat_ports_exit();

@@ -37,8 +37,8 @@ static int adopt_entry(struct nf_conn *ct, void *data)
 }
 
 /*
- * What the entry expected it to begin is held by it, and may be nowhere else any more:
- * an FTP or SIP connection that was deleted before those for its data.
+ * An entry that was expected holds the one that expected it, which may be nowhere else any
+ * more: an FTP or SIP connection that was deleted before those for its data.
  */
 static void clear_with_masters(struct nf_conn *ct)
 {
