@@ -5,10 +5,10 @@
  *
  * usage: inject CLIENT SERVER ADDRESS FIRST COUNT PART CPU ANSWER-CPU
  *
- * COUNT connections or some more (0: until it is ended), of both UDP and TCP, between the namespace CLIENT, whose
- * address is ADDRESS, and the server, to ports FIRST to FIRST + 4095; in turn a datagram from
- * either end, a SYN from either, a datagram that is answered, a handshake, and a whole TCP
- * connection to its end. The gateway must not look at TCP's checksums
+ * COUNT connections or some more (0: until it is ended), of both UDP and TCP, between the
+ * namespace CLIENT, whose address is ADDRESS, and the server, to ports FIRST to FIRST + 4095; in
+ * turn a datagram from either end, a SYN from either, a datagram that is answered, a handshake,
+ * and a whole TCP connection to its end. The gateway must not look at TCP's checksums
  * (nf_conntrack_checksum=0), and both ends must drop what arrives.
  *
  * There are two processes: what the client sends comes from one CPU, what the server sends
