@@ -93,7 +93,7 @@ readings() {
 		while [ -e "$1/going" ]; do
 			for file in "$2"/* "$3"; do
 				[ "${file##*/}" != audit ] || [ -e "$1/auditing" ] || continue
-				cat "$file" || break
+				cat "$file" || continue 2
 			done >/dev/null 2>&1 && echo >>"$1/did.readings"
 		done' - "$tmp" "$PROC" "$STAT"
 }
@@ -188,12 +188,19 @@ living() { ip netns list | sed -n "s/^\(${PREFIX}[0-9]*\).*/\1/p"; }
 WORKERS="connects readings flushes resizes tracers namespaces"
 
 # reached PART OF: so much of the phase. Each load has its share of the connections and
-# namespaces, and there is one of all the rest.
+# namespaces, and one of all the rest, beyond what load_began saw.
 reached() {
 	local name
 	(($(injected) >= connections * $1 / $2 && $(did namespaces) >= wanted_namespaces * $1 / $2)) || return
 	for name in $WORKERS; do
-		(($(did $name) >= $1)) || return
+		[ $name = namespaces ] || (($(did $name) > did_before[$name])) || return
+	done
+}
+declare -A did_before
+load_began() {
+	local name
+	for name in $WORKERS; do
+		did_before[$name]=$(did $name)
 	done
 }
 more_injected() { (($(injected) > $1)); }
@@ -231,6 +238,7 @@ phase() {
 		else
 			reload
 		fi || { echo "load $load failed, or no connections were made meanwhile"; status=1; break; }
+		load_began
 		stopped_clean || { status=1; break; }
 		wait_for $limit reached $load $loads || { echo "too slow"; status=1; break; }
 		stopped_clean || { status=1; break; }
