@@ -51,11 +51,20 @@ if ((EUID)); then
 	exit 1
 fi
 
-known() { apt-cache show "${missing[@]}" >/dev/null 2>&1; }
-known || { say "apt does not know them all: running apt-get update"; apt-get -q update; }
+# attempt: to install them, with the lists as they are. What apt says is in $plan, if it cannot.
+attempt()
+{
+	local kernels
+	plan=$(apt-get -s install --no-remove --no-install-recommends -- "${missing[@]}" 2>&1) || return
+	kernels=$(sed -n 's/^Inst \(linux-image-[^ ]*\).*/\1/p' <<<"$plan")
+	[[ -z $kernels ]] || die "not installed, as this would come along: ${kernels//$'\n'/ }"
+	say "installing ${missing[*]}"
+	plan=''
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-remove --no-install-recommends -- "${missing[@]}"
+}
 
-plan=$(apt-get -s install --no-remove --no-install-recommends -- "${missing[@]}") || die "cannot install ${missing[*]}"
-kernels=$(sed -n 's/^Inst \(linux-image-[^ ]*\).*/\1/p' <<<"$plan")
-[[ -z $kernels ]] || die "not installed, as this would come along: ${kernels//$'\n'/ }"
-say "installing ${missing[*]}"
-DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-remove --no-install-recommends -- "${missing[@]}"
+# A fresh machine's lists are empty; old ones have what the mirror has no longer.
+attempt && exit
+say "not with apt's lists as they are: running apt-get update"
+apt-get -q update || :
+attempt || die "${plan:+$plan$'\n'}cannot install ${missing[*]}"
