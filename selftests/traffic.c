@@ -10,7 +10,8 @@
  *   flood  the same again and again until killed, whatever becomes of them
  *   ask    a datagram to PORT from each of COUNT sockets, at once; then wait until
  *          each is answered, or fail after a minute
- *   ping   the same with ICMP echo requests; they have no PORT, any will do
+ *   call   the same, but whether they are answered does not matter
+ *   ping   the same as ask, with ICMP echo requests; they have no PORT, any will do
  *   knock  begin a TCP connection to each of COUNT ports, from PORT on, and give it
  *          up at once: where nobody answers, a conntrack entry stays in SYN_SENT
  *   hold   COUNT TCP connections to PORT, which stay open until killed; at each
@@ -232,7 +233,7 @@ static void spray(bool anyway)
 		close(fds[t]);
 }
 
-static void ask(bool echo)
+static void ask(bool echo, bool wait)
 {
 	int i, n = count * nr_targets;
 	int *fds = calloc(n, sizeof(*fds));
@@ -257,7 +258,7 @@ static void ask(bool echo)
 			err(1, "send");
 	}
 	for (i = 0; i < n; i++) {
-		if (recv(fds[i], message, sizeof(message), 0) < 0)
+		if (wait && recv(fds[i], message, sizeof(message), 0) < 0)
 			err(1, "no answer");
 		close(fds[i]);
 	}
@@ -457,9 +458,11 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "spray"))
 		spray(false);
 	else if (!strcmp(mode, "ask"))
-		ask(false);
+		ask(false, true);
+	else if (!strcmp(mode, "call"))
+		ask(false, false);
 	else if (!strcmp(mode, "ping"))
-		ask(true);
+		ask(true, true);
 	else if (!strcmp(mode, "knock"))
 		knock();
 	else if (!strcmp(mode, "hold"))
