@@ -3,7 +3,7 @@
  * Connections through the gateway of topology.sh, as many per second as can be: no socket
  * of their own, only their packets, which nobody answers but this program itself.
  *
- * usage: inject CLIENT SERVER ADDRESS FIRST COUNT PART CPU ANSWER-CPU
+ * usage: inject CLIENT SERVER ADDRESS FIRST COUNT PART CPU ANSWER-CPU [PAUSE]
  *
  * COUNT connections or some more (0: until it is ended), of both UDP and TCP, between the
  * namespace CLIENT, whose address is ADDRESS, and the server, to ports FIRST to FIRST + 4095; in
@@ -18,6 +18,8 @@
  * entry, at once: both ends begin to use a port, or both close a connection. That is so as
  * long as both are running; who is alone goes on.
  *
+ * After every 200 there is a pause of so many milliseconds (0).
+ *
  * Several may use the same ports, each with another PART, from 0 to 7, of the source ports.
  * Each connection differs from the 30 million before it. A line "N SECONDS" on stdout says
  * how many have been begun, and how long that took, about ten times a second.
@@ -30,6 +32,7 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -307,16 +310,17 @@ static unsigned long connections(unsigned long n)
 
 int main(int argc, char **argv)
 {
-	unsigned long count, first, part, n = 0;
+	unsigned long count, first, part, n = 0, pause_ms;
 	const double began = now();
 	double told = began;
 	int me;
 
-	if (argc != 9)
+	if (argc != 9 && argc != 10)
 		errx(2, "usage: see the top of inject.c");
 	first = number(argv[4]);
 	count = number(argv[5]);
 	part = number(argv[6]);
+	pause_ms = argc == 10 ? number(argv[9]) : 0;
 	if (part >= PARTS)
 		errx(2, "there are %d parts", PARTS);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -346,6 +350,8 @@ int main(int argc, char **argv)
 			printf("%lu %.1f\n", connections(n), told - began);
 			fflush(stdout);
 		}
+		if (me == CLIENT_SENDS && pause_ms)
+			poll(NULL, 0, pause_ms);
 	}
 	/* It ends with the other one, who would miss it. */
 	while (me == SERVER_SENDS)

@@ -20,6 +20,7 @@
 
 INJECT=${INJECT:-$here/inject}
 INJECT_PORTS=40000
+INJECT_PAUSE=0	# of each, after every 200, in milliseconds
 injectors=()
 
 # There are eight parts of source ports.
@@ -52,7 +53,7 @@ inject() {
 		# At least one each: 0 has another meaning.
 		each=$(($1 ? ($1 + cpus - 1) / cpus : 0))
 		"$INJECT" "${clients[cpu % 2 * 2]}" "$SERVER" "${clients[cpu % 2 * 2 + 1]}" \
-			$((${2:-$INJECT_PORTS} + 4096 * (cpu / 2))) $each $cpu $cpu $(((cpu + 1) % cpus)) \
+			$((${2:-$INJECT_PORTS} + 4096 * (cpu / 2))) $each $cpu $cpu $(((cpu + 1) % cpus)) $INJECT_PAUSE \
 			>"$tmp/injected.$cpu" 2>&1 </dev/null &
 		injectors+=($!)
 	done
