@@ -44,7 +44,7 @@ TIMEOUT=600
 TRIES=6
 PASSES=3
 # Those with entries that stay for some seconds
-BUSY="conntrack_icmp_related.sh conntrack_tcp_unreplied.sh nft_nat.sh nft_zones_many.sh"
+BUSY="conntrack_icmp_related.sh conntrack_tcp_unreplied.sh nft_nat.sh"
 
 # --- In the virtual machine: inside KERNEL FOLDER SCRIPT...
 
