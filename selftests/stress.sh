@@ -7,10 +7,10 @@
 # thousands of ports, beside real ones that are translated in every way; the module is
 # loaded and unloaded, namespaces come and go with live entries, the table is flushed and
 # resized, every file is read in loops, and tracers and probes on the functions that ctxstat
-# traces go on and off. After each load, and before each unload (if there are many: one of the two),
-# all of it is stopped for a moment: every cell and port is exact, then an audit finds nothing, and each
-# entry is accounted for. At the end so are the gateway and every other namespace, and the memory is what it was
-# before.
+# traces go on and off. After each load, and before each unload (if there are many: one of the
+# two), all of it is stopped for a moment: every cell and port is exact, then an audit finds
+# nothing, and each entry is accounted for. At the end so are the gateway and every other
+# namespace, and the memory is what it was before.
 #
 # Reading audit moves entries that are not counted as what they are. So it is read in every
 # other load only: what goes wrong in those between is still wrong when all stops.
@@ -220,13 +220,13 @@ progress() {
 		"$(did readings) readings, $(did tracers) times traced, $(did connects) rounds of real traffic"
 }
 
-# stops_when loaded|unloading: is it compared then? A stop takes as long as what is between two. So if there
-# are many loads, there is one in each: in two loads of four when it is loaded, in two before it is
-# unloaded, of which one has audit read.
+# stops_when loaded|unloading: a stop takes as long as all the rest, so if there are many loads, there
+# is one in each: two when it is loaded, the next two before it is unloaded. Of either two one is
+# with readers of audit.
 stops_when() {
-	local which=0
-	[ "$1" = loaded ] || which=1
-	((loads <= 10 || (load - 1) % 4 / 2 == which))
+	local pair=0
+	[ "$1" = loaded ] || pair=1
+	((loads <= 10 || (load - 1) % 4 / 2 == pair))
 }
 
 # phase CONNECTIONS LOADS NAMESPACES: all together. The module is loaded in the end.

@@ -61,8 +61,8 @@
 # QEMU emulates the CPU (TCG), which works everywhere.  With several CPUs in parallel
 # QEMU 7.2 and 8.0 now and then execute a breakpoint that the kernel has removed again
 # while patching its code (jump labels, ftrace), which ends in "Oops: int3" whatever
-# was run.  Tests that switch tracing on and off are best run with --one-thread. Very rarely 7.2 loses
-# the flags of a CPU even then, which ends in a double fault.
+# was run.  Tests that switch tracing on and off are best run with --one-thread.  Very
+# rarely 7.2 loses the flags of a CPU even then, which ends in a double fault.
 #
 # A kernel without 9P_FS, such as Debian's cloud images, sees files through VIRTIO_FS; this
 # needs root.
