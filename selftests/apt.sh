@@ -24,8 +24,6 @@ suggested=$(first dosfstools util-linux-locales kbd) || exit
 
 packages_sh=$here/vm/packages.sh lists=$tmp/lists archives=$tmp/archives
 mkdir -p "$lists/partial" "$archives/partial"
-# apt drops to a user who must be able to write there.
-chmod 755 "$tmp"
 cat >"$tmp/apt.conf" <<-CONF
 	Dir::State::Lists "$lists";
 	Dir::Cache "$tmp";
