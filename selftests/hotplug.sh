@@ -210,7 +210,7 @@ plan $((2 + 4 * ${#hot[@]} + 9 + 2 * LOADS + 10))
 note "CPUs to be switched off: ${hot[*]}"
 traffic_serve
 timeouts 1000
-check "busy enough for counters per CPU" make_busy
+check "a burst of connections, which makes it busy" make_busy
 check "connections on two CPUs" churns
 
 for cpu in "${hot[@]}"; do
@@ -245,7 +245,7 @@ traffic_in "$SERVER" serve 7
 wait_for 20 traffic_ready 1
 timeouts 1000
 check "load" module_load
-check "busy enough for counters per CPU" make_busy
+check "a burst of connections, which makes it busy" make_busy
 check "connections on each CPU, which then goes offline" ask_on_each
 note "$asked connections"
 check "all CPUs but one are offline: every number is right" asked_right
