@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A kernel's log without the reports of two checks that find much in others, if ctxstat has
-# no part in them: KCSAN's of races, between two lines of equal signs; and of lists that
+# no part in them: KCSAN's of races, between two lines of equal signs, where code that an
+# interrupt has only interrupted has no part in what that does; and of lists that
 # nf_tables reads under a mutex of its own, which PROVE_RCU_LIST does not know, from such a
 # line to the end of a backtrace. A report within a report is kept.
 #
@@ -34,18 +35,23 @@ leak != "" { end_of_leak() }
 	next
 }
 
-report == "" && /====================$/ { report = $0 "\n"; lines = complaints = 0; lists = 0; next }
+report == "" && /====================$/ { report = $0 "\n"; lines = complaints = lists = ours = interrupted = 0; next }
 
 report != "" {
 	report = report $0 "\n"
 	complaints += /BUG:|WARNING:/
 	lists += /RCU-list traversed in non-reader section/
+	# A race's backtraces end with an empty line each.
+	if (/^(\[ *[0-9.]+\])? *$/)
+		interrupted = 0
+	ours += !interrupted && /\[ctxstat\]|ctxstat_/
+	interrupted += races && / asm_(sysvec_|common_interrupt)/
 	if (++lines == 1) {
 		races = /BUG: KCSAN/
 		if (!races && !/suspicious RCU usage/)
 			print_if(1)
 	} else if (races ? /====================$/ : /<\/TASK>/) {
-		print_if(complaints > 1 || report ~ /\[ctxstat\]|ctxstat_/ ||
+		print_if(complaints > 1 || ours ||
 			 !races && !(lists && report ~ /\[nf_tables\]/))
 	} else if (lines > 300) {
 		print_if(1)	# it was something else
