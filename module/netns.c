@@ -36,7 +36,7 @@ static int __net_init ctxstat_net_init(struct net *net)
 
 	cn->net = net;
 	cn->tick = ktime_get_boottime_ns();
-	cn->start = ktime_get_real_seconds();
+	cn->start = ctxstat_wall_clock();
 	ctxstat_peaks_init(&cn->peak);
 	ctxstat_ports_setup(&cn->ports, net_eq(net, &init_net));
 	cn->shared = ctxstat_counters_alloc();

@@ -40,7 +40,7 @@ static void peak_update(struct ctxstat_peak *peak, unsigned long value)
 {
 	if (value > peak->value) {
 		peak->value = value;
-		peak->time = ktime_get_real_seconds();
+		peak->time = ctxstat_wall_clock();
 	}
 }
 

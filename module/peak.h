@@ -3,12 +3,29 @@
 #define CTXSTAT_PEAK_H
 
 #include <linux/mutex.h>
+#include <linux/timekeeping.h>
 #include <linux/types.h>
 
 #include "class.h"
 
 struct ctxstat_counters;
 struct ctxstat_net;
+
+/**
+ * ctxstat_wall_clock() - what time it is
+ *
+ * Not ktime_get_real_seconds(), which reads what may be written at that moment.
+ *
+ * Context: any but NMIs.
+ * Return: seconds since 1970.
+ */
+static inline time64_t ctxstat_wall_clock(void)
+{
+	struct timespec64 now;
+
+	ktime_get_coarse_real_ts64(&now);
+	return now.tv_sec;
+}
 
 /**
  * struct ctxstat_peak - the highest value seen
