@@ -215,7 +215,7 @@ case ${kernels[*]} in
 esac
 say "packages"
 "$here/vm/packages.sh" iproute2 procps nftables iptables conntrack socat iperf3 python3 \
-	bc libxdp1 libunbound8 libcap-ng0 libbpf1 libnuma1 libnetfilter-cthelper0 libnetfilter-queue1 libnl-genl-3-200 \
+	bc libxdp1 libunbound8 libcap-ng0 libbpf1 libnuma1 libnetfilter-cthelper0 libnetfilter-queue1 libnl-genl-3-200 libpopt0 \
 	netcat-openbsd iputils-ping libmnl-dev \
 	sparse cppcheck coccinelle dkms pahole man-db groff mandoc bash-completion jq clang libclang-rt-dev tmux valgrind \
 	systemd debhelper dh-dkms lintian mmdebstrap genext2fs e2fsprogs ovmf openssl sbsigntool \
