@@ -33,6 +33,7 @@ race() {
 	echo
 	echo 'Reported by Kernel Concurrency Sanitizer on:'
 	echo 'CPU: 1 UID: 0 PID: 77 Comm: cat Tainted: G           O       6.12.0-kcsan #1'
+	echo 'Workqueue: events_unbound ticker_tick [ctxstat]'
 	line
 }
 others=('hrtimer_active+0x60/0xb0' 'sched_tick+0x76/0xd0')

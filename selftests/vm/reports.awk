@@ -41,11 +41,11 @@ report != "" {
 	report = report $0 "\n"
 	complaints += /BUG:|WARNING:/
 	lists += /RCU-list traversed in non-reader section/
-	# A race's backtraces end with an empty line each.
+	# A race's backtraces end with an empty line each; after them it says who was interrupted.
 	if (/^(\[ *[0-9.]+\])? *$/)
 		interrupted = 0
 	ours += !interrupted && /\[ctxstat\]|ctxstat_/
-	interrupted += races && / asm_(sysvec_|common_interrupt)/
+	interrupted += races && / asm_(sysvec_|common_interrupt)|Reported by Kernel Concurrency Sanitizer/
 	if (++lines == 1) {
 		races = /BUG: KCSAN/
 		if (!races && !/suspicious RCU usage/)
