@@ -79,7 +79,7 @@ untracked() { tracked_by none && talk $COUNT "${TARGETS[@]}" && entries_are 0 &&
 reloaded() {
 	module_unload && module_load && talk_again && entries_are $((2 * BOTH)) && has tcp ESTABLISHED "$BOTH 0 $BOTH"
 }
-closed() { talk_ends && wait_for 20 has tcp TIME_WAIT "$BOTH 0 $BOTH"; }
+closed() { talk_closes $BOTH; }
 
 churning() {
 	traffic_in "$CLIENT" churn 60 "${TARGETS[@]}"

@@ -92,7 +92,7 @@ goes_on() { talk_again && back; }
 taken_back() { flowtable && talk_again && offloaded_are $ALL; }
 
 # The client's FIN, then the server's
-closed() { talk_ends && wait_for 20 has tcp TIME_WAIT $((ALL / 2)); }
+closed() { talk_closes $((ALL / 2)); }
 closed_udp_too() { closed && offloaded_are $((ALL / 2)); }
 
 # What a flowtable holds is counted when the listing is empty. It looks once a second for

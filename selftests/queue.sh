@@ -106,20 +106,7 @@ fins_wait() {
 	wait_for 30 traffic_ready 1 && tell "hold 0" "holds 0" && kill "$holding" &&
 		traffic_ended "$holding" && tell "hold $REPLIES" "holds *" && wait_for 20 closing_are $REPLIES
 }
-# Each has ended; by a RST of the server, if a FIN that was sent once more comes when its end is
-# gone. On a slow machine that can be all of them.
-server_resets() { on "$SERVER" awk '/^Tcp:/ && names++ { print $15 }' /proc/net/snmp; }
-closed_are() {
-	local time_wait reset all resets
-	read -r time_wait reset all < <(states_of "$GATEWAY" | awk '$2 == "tcp" { n[$3] += $4; all += $4 }
-		END { print n["TIME_WAIT"] + 0, n["CLOSE"] + 0, all + 0 }')
-	resets=$(($(server_resets) - resets_before))
-	closed="of $all $time_wait in TIME_WAIT, $reset in CLOSE, $resets RSTs of the server"
-	((time_wait + reset == $1 && all == $1 && resets >= reset)) && return
-	echo "$closed"
-	return 1
-}
-fins_go_on() { tell pass passes && wait_for 120 closed_are $REPLIES; }
+fins_go_on() { tell pass passes && wait_for 120 closed_are $REPLIES "$resets_before"; }
 
 # lists "ENTRIES UNREPLIED ASSURED": what conntrack says of udp
 lists() {

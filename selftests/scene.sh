@@ -17,6 +17,9 @@
 #   talk COUNT TARGET...    open connections from the client that stay, see traffic.c
 #   talk_again              a byte there and back on each of them
 #   talk_ends               they are closed
+#   talk_closes N           the same, and N entries of tcp have come to their end
+#   server_resets           how many RSTs the server has sent
+#   closed_are N RESETS     so many have come to their end since it had sent RESETS
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
@@ -80,4 +83,23 @@ talk_ends() {
 	wait "$talker" 2>/dev/null
 	traffic_ended "$talker"
 	talker=''
+}
+talk_closes() {
+	local resets
+	resets=$(server_resets) && talk_ends && wait_for 20 closed_are "$1" "$resets"
+}
+
+# By a RST of the server, if a FIN that was sent once more comes when its end is gone: on a
+# slow machine that can be all of them.
+server_resets() { on "$SERVER" awk '/^Tcp:/ && names++ { print $15 }' /proc/net/snmp; }
+closed_are() {
+	local time_wait reset unreplied assured resets
+	read -r time_wait reset unreplied assured < <(states_of "$GATEWAY" | awk '
+		$2 == "tcp" && ($3 == "TIME_WAIT" || $3 == "CLOSE") { n[$3] += $4; unreplied += $5; assured += $6 }
+		END { print n["TIME_WAIT"] + 0, n["CLOSE"] + 0, unreplied + 0, assured + 0 }')
+	resets=$(($(server_resets) - $2))
+	closed="of $1 $time_wait in TIME_WAIT, $reset in CLOSE, $resets RSTs of the server"
+	((time_wait + reset == $1 && !unreplied && assured == $1 && resets >= reset)) && return
+	echo "$closed, $unreplied unreplied, $assured assured"
+	return 1
 }

@@ -74,7 +74,7 @@ opened() {
 		has tcp ESTABLISHED "$BOTH 0 $BOTH" && entries_are $((2 * BOTH))
 }
 reloaded() { module_unload && module_load && talk_again && has tcp ESTABLISHED "$BOTH 0 $BOTH"; }
-closed() { talk_ends && wait_for 20 has tcp TIME_WAIT "$BOTH 0 $BOTH"; }
+closed() { talk_closes $BOTH; }
 
 flood() { on "$CLIENT" "$TRAFFIC" knock $FLOOD 10.2.0.2 30000 fd02::2 30000; }
 leaves_nothing() {

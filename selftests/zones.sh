@@ -116,7 +116,7 @@ opened() { zones "ct zone set 5" && talk $COUNT "${TARGETS[@]}" && tuples_are 1 
 # The module comes anew before the last one.
 changes() { zones "ct zone set $1" && talk_again && tuples_are "$2" $ALL && entries_are $(($2 * ALL)); }
 changes_reloaded() { module_unload && module_load && changes "$@"; }
-closed() { talk_ends && wait_for 20 has tcp TIME_WAIT $((ALL / 2)); }
+closed() { talk_closes $((ALL / 2)); }
 
 traffic_serve
 same_address || skip_all "no routes can be made"
