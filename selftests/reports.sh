@@ -50,10 +50,25 @@ race_interrupting() {
 		race "${others[@]}" -- "${others[@]}" "$interrupt_card" "$ours" | leaves_out
 }
 race_in_interrupt() { race "$ours" "$interrupt" "${others[@]}" -- "${others[@]}" | counts 1; }
+# A softirq that ctxstat runs by enabling them is not an interrupt of it.
+race_in_softirq() { race "${others[@]}" 'handle_softirqs+0x1/0x2' '__local_bh_enable_ip+0x1/0x2' "$ours" -- "${others[@]}" | counts 1; }
+# however the lines begin, and if some are lost
+race_after() { race "${others[@]}" "$interrupt" "${others[@]}" -- "${others[@]}" "$ours"; }
+race_with_caller() {
+	race_after | awk '{ printf "[%5d.%06d][   T77] %s\n", NR / 10, NR, $0 }' | awk -f "$here/vm/reports.awk" >"$tmp/left"
+	[ "$(complaints)" = 1 ]
+}
+race_lines_lost() { race_after | grep . | counts 1; }
 race_both() { race "${others[@]}" "$interrupt" "${others[@]}" -- "$ours" | counts 1; }
 # What an exception interrupts may have caused it.
 race_exception() { race "${others[@]}" 'asm_exc_page_fault+0x26/0x30' "$ours" -- "${others[@]}" | counts 1; }
 race_within() { race "${others[@]}" 'BUG: unable to handle page fault' -- "${others[@]}" | counts 2; }
+# within LINE: a stall's report after that line of a race of others that an interrupt has a part in
+within() {
+	race "${others[@]}" "$interrupt" "${others[@]}" -- "${others[@]}" | awk -v after="$1" '{ print }
+		index($0, after) { print "rcu: rcu_preempt detected stalls on CPUs/tasks:"; print "Call Trace:"; print " ctxstat_counters_sum+0x1/0x2 [ctxstat]" }'
+}
+stall_within() { within "$interrupt" | counts 1 && within 'Reported by' | counts 1; }
 race_cut() { race "${others[@]}" -- "${others[@]}" | head -n 6 | counts 1; }
 after_race() { { race "${others[@]}" -- "${others[@]}"; echo 'BUG: scheduling while atomic'; } | counts 1; }
 between() { { race "${others[@]}" -- "${others[@]}"; race "$ours" -- "${others[@]}"; race "${others[@]}" -- "${others[@]}"; } | counts 1; }
@@ -77,6 +92,10 @@ list='RCU-list traversed in non-reader section!!' nft='nft_chain_lookup+0x1/0x2 
 list_of_nft() { suspicious "$list" "$nft" | leaves_out; }
 list_of_others() { suspicious "$list" 'ip_route_me_harder+0x1/0x2' | counts 1; }
 list_ours() { suspicious "$list" "$nft" "$ours" | counts 1; }
+list_in_interrupt() { suspicious "$list" "$nft" "$interrupt" "$ours" | counts 1; }
+list_after_race() {
+	{ race "${others[@]}" "$interrupt" "$ours" -- "${others[@]}" "$interrupt"; suspicious "$list" "$nft" "$ours"; } | counts 1
+}
 nft_otherwise() { suspicious 'suspicious rcu_dereference_check() usage!' "$nft" | counts 1; }
 
 # leak FRAME...: kmemleak's
@@ -92,22 +111,28 @@ leak_other() { leak 'kmalloc_trace+0x1/0x2' "$ours" | counts 1; }
 leak_second() { { echo 'kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)'; leak "${leaked_name[@]}"; } | counts 1; }
 plain() { echo 'WARNING: CPU: 0 PID: 1 at net/core/dev.c:1' | counts 1; }
 
-plan 20
+plan 26
 check "a race of others is left out" race_of_others
 check "one with ctxstat in the first backtrace counts" race_ours
 check "one with ctxstat in the second counts" race_second
 check "one with a function of ctxstat's name counts" race_named
 check "one of an interrupt that only interrupted ctxstat is left out" race_interrupting
 check "one of ctxstat in an interrupt counts" race_in_interrupt
+check "one of a softirq in ctxstat counts" race_in_softirq
+check "one with the caller in each line counts" race_with_caller
+check "one of which lines were lost counts" race_lines_lost
 check "one of ctxstat with an interrupt counts" race_both
 check "one of an exception in ctxstat counts" race_exception
 check "another report within one counts" race_within
+check "a stall within one counts" stall_within
 check "one that is cut off counts" race_cut
 check "what comes after one counts" after_race
 check "ctxstat's between two of others counts" between
 check "a list of nf_tables is left out" list_of_nft
 check "a list of others counts" list_of_others
 check "a list of nf_tables with ctxstat counts" list_ours
+check "the same, interrupting ctxstat, counts" list_in_interrupt
+check "the same after a race counts" list_after_race
 check "other reports of nf_tables count" nft_otherwise
 check "the leaked name of a slab cache is left out" leak_of_name
 check "other leaks count" leak_other

@@ -39,13 +39,14 @@ report == "" && /====================$/ { report = $0 "\n"; lines = complaints =
 
 report != "" {
 	report = report $0 "\n"
-	complaints += /BUG:|WARNING:/
+	complaints += /BUG:|WARNING:|Oops|UBSAN:|INFO: |detected.*stall|unregister_netdevice: waiting|general protection/ ||
+		      races && /Call [Tt]race/
 	lists += /RCU-list traversed in non-reader section/
-	# A race's backtraces end with an empty line each; after them it says who was interrupted.
-	if (/^(\[ *[0-9.]+\])? *$/)
+	# Each of a race's backtraces begins so; in the end it says at which work the CPU was.
+	if (/ of [0-9]+ bytes by /)
 		interrupted = 0
-	ours += !interrupted && /\[ctxstat\]|ctxstat_/
-	interrupted += races && / asm_(sysvec_|common_interrupt)|Reported by Kernel Concurrency Sanitizer/
+	ours += !interrupted && !(races && / Workqueue: /) && /\[ctxstat\]|ctxstat_/
+	interrupted += races && / asm_(sysvec_|common_interrupt)/
 	if (++lines == 1) {
 		races = /BUG: KCSAN/
 		if (!races && !/suspicious RCU usage/)
