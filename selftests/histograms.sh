@@ -242,7 +242,7 @@ unanswered() {
 refused() {
 	before
 	client knock 5 10.2.0.2 30000 fd02::2 30000 || return
-	wait_for 10 since_before tcp reply 512 10 270 || { since_before tcp reply 512 10 270; return 1; }
+	wait_for 10 since_before tcp reply 2048 10 1100 || { since_before tcp reply 2048 10 1100; return 1; }
 	unchanged tcp handshake
 }
 
@@ -299,24 +299,24 @@ check "off: none of them is counted" nothing_counted
 check "on: summary says so" timestamp_is 1
 ended >"$tmp/ended"
 
-# Far from the bounds of buckets: a virtual CPU may have to wait for its turn for 200 ms.
-delay "$SERVER" 270 || skip_all "no packet can be delayed"
+# Far below the bounds of buckets: a virtual CPU may have to wait for its turn for 400 ms.
+delay "$SERVER" 1100 || skip_all "no packet can be delayed"
 before
-answers "270 ms" 512 270
-check "270 ms: handshake" since_before tcp handshake 512 6 270
+answers "1.1 s" 2048 1100
+check "1.1 s: handshake" since_before tcp handshake 2048 6 1100
 check "no answer: no reply" unanswered
 check "refused: a reply, no handshake" refused
 
-delay "$SERVER" 600
+delay "$SERVER" 2200
 before
-answers "600 ms" 1024 600
-check "600 ms: handshake" since_before tcp handshake 1024 6 600
+answers "2.2 s" 4096 2200
+check "2.2 s: handshake" since_before tcp handshake 4096 6 2200
 
-delay "$SERVER" 270
-delay "$CLIENT" 300
+delay "$SERVER" 1100
+delay "$CLIENT" 1200
 before
-answers "270 ms, then 300 ms" 512 270
-check "270 ms, then 300 ms: handshake" since_before tcp handshake 1024 6 570
+answers "1.1 s, then 1.2 s" 2048 1100
+check "1.1 s, then 1.2 s: handshake" since_before tcp handshake 4096 6 2300
 tc -n "$CLIENT" qdisc del dev eth0 root
 tc -n "$SERVER" qdisc del dev eth0 root
 
