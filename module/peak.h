@@ -14,7 +14,8 @@ struct ctxstat_net;
 /**
  * ctxstat_wall_clock() - what time it is
  *
- * Not ktime_get_real_seconds(), which reads what may be written at that moment.
+ * The same second as ktime_get_real_seconds() gives. That one is read plainly on 64 bits, which
+ * does no harm, but is a data race to KCSAN, with ctxstat in its report.
  *
  * Context: any but NMIs.
  * Return: seconds since 1970.

@@ -131,7 +131,7 @@ static int bound(int type, unsigned int port)
 	if (fd < 0)
 		err(1, "socket");
 	on(fd, SOL_SOCKET, SO_REUSEADDR);
-	/* What thousands ask at once waits here, however slow the machine is. */
+	/* What thousands ask at once waits here, however slowly it is read. */
 	if (type == SOCK_DGRAM &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &memory, sizeof(memory)))
 		err(1, "SO_RCVBUFFORCE");
