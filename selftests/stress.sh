@@ -307,7 +307,7 @@ stopped_clean() {
 }
 
 # Those of before expire within seconds, and go one by one.
-exact_when_quiet() { wait_for 60 quiet && exact "$GATEWAY"; }
+exact_when_quiet() { wait_for 60 quiet && exact_traced "$GATEWAY"; }
 quiet() {
 	listing "$GATEWAY" >/dev/null	# it takes out what has expired
 	states_of "$GATEWAY" | cut -d' ' -f1-10 >"$tmp/before"

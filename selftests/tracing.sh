@@ -70,6 +70,18 @@ hidden=
 
 reload() { module_unload && module_load; }
 
+# new_ports FIRST: nobody answers there
+new_ports() {
+	local overflow status=0
+	overflow=$(value port_overflow)
+	traffic_pause
+	on "$CLIENT" "$TRAFFIC" spray 20 10.2.0.2 "$1" && exact_traced "$GATEWAY" || status=1
+	overflow=$(($(value port_overflow) - overflow))
+	traffic_go
+	echo "$overflow were not in ports"
+	if realtime; then ((overflow == 20)); else ((overflow == 0)); fi && return $status
+}
+
 # What ctxstat has said since log_mark
 log_mark() { echo "selftest mark $((++mark)) of $$" >/dev/kmsg; }
 log_since() { dmesg | sed "1,/selftest mark $mark of $$\$/d" | grep 'ctxstat: '; }
@@ -125,7 +137,7 @@ all_probes_hit() {
 		$TRACEFS/kprobe_profile
 }
 
-plan 35
+plan 37
 
 # An emulated arm64 takes minutes to patch all functions, and does so a dozen times; with all of
 # them traced, a kernel that looks for faults hardly comes to anything else. All that ctxstat
@@ -135,6 +147,7 @@ if [ "$(uname -m)" = aarch64 ] || ((patience > 1)); then
 		skip_all "the functions to be traced cannot be chosen"
 fi
 
+first_port=30000
 traffic_up $CHURN
 echo 1024 >$TRACEFS/buffer_size_kb
 echo 1 >$TRACEFS/tracing_on
@@ -155,6 +168,7 @@ for tracer in function function_graph; do
 	check "$tracer: on" tracer $tracer
 	check "$tracer: traces" wait_for 10 tracer_runs $tracer
 	check "$tracer: exact" exact_after_traffic
+	check "$tracer: ports not seen before" new_ports $((first_port += 1000))
 	check "$tracer: unload and load again" reload
 	check "$tracer: exact after that" exact_after_traffic
 	check "$tracer: off" tracer nop
