@@ -44,7 +44,7 @@ batch() {
 # Others than the initial one, in which nothing is busy: 256 of them, and others when these go.
 bounded() {
 	module_unload && on "$GATEWAY" conntrack -F && module_load || return
-	python3 "$here/netns/busy.py" 259 3 >"$tmp/busy" 2>&1
+	python3 "$here/netns/busy.py" 259 3 $((200 + 100 * patience)) >"$tmp/busy" 2>&1
 	cat "$tmp/busy"
 	[ "$(<"$tmp/busy")" = $'256 of 259\n256 of 256' ]
 }

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How many of many busy network namespaces have counters per CPU.
 
-usage: busy.py NAMESPACES LEAVE
+usage: busy.py NAMESPACES LEAVE SECONDS
 
 Makes so many namespaces, each busy for a moment; then LEAVE of those that have such counters
 go away, and the others are busy again. Printed is "HAVE of NAMESPACES", before and after.
 A namespace has them if what begins on CPU 1 is counted there, and not in the block that all
 CPUs share. Run as root, with two CPUs or more.
 
-Exit: 0, 1 if it does not come to rest.
+Exit: 0, 1 if it does not come to rest within SECONDS, each time.
 """
 import ctypes
 import fcntl
@@ -26,7 +26,6 @@ STAT = "/proc/thread-self/net/stat/ctxstat"
 RULES = b"""add table inet t; add chain inet t c { type filter hook output priority 0; };
 add rule inet t c ct state invalid drop"""
 BUSY = 300	# new connections: more than make a namespace busy
-DEADLINE = 300
 
 libc = ctypes.CDLL(None, use_errno=True)
 nftables = ctypes.CDLL("libnftables.so.1")
@@ -66,12 +65,12 @@ def check(status):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def with_counters(namespaces, began):
+def with_counters(namespaces, deadline):
     """Those that have them when three seconds long no further one has got them."""
     have, since = [], time.monotonic()
     while time.monotonic() - since < 3:
-        if time.monotonic() - began > DEADLINE:
-            sys.exit("busy.py: it does not come to rest")
+        if time.monotonic() > deadline:
+            sys.exit(f"busy.py: it does not come to rest: {len(have)} of {len(namespaces)}")
         lacking = [namespace for namespace in namespaces if namespace not in have]
         for namespace in lacking:
             namespace.enter()
@@ -87,10 +86,10 @@ def with_counters(namespaces, began):
 
 
 def main():
-    count, leave = int(sys.argv[1]), int(sys.argv[2])
+    count, leave, seconds = map(int, sys.argv[1:])
     os.sched_setaffinity(0, {1})
     namespaces = [Namespace() for _ in range(count)]
-    have = with_counters(namespaces, time.monotonic())
+    have = with_counters(namespaces, time.monotonic() + seconds)
     print(len(have), "of", len(namespaces), flush=True)
     for namespace in have[:leave]:
         namespaces.remove(namespace)
@@ -98,7 +97,7 @@ def main():
         namespace.file.close()
     # not in one of those that are to go
     namespaces[-1].enter()
-    have = with_counters(namespaces, time.monotonic())
+    have = with_counters(namespaces, time.monotonic() + seconds)
     print(len(have), "of", len(namespaces))
 
 
