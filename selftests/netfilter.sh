@@ -56,7 +56,7 @@ verdicts() {
 		sed -E 's/-[A-Za-z0-9]{6,8}\b//g; s/[0-9]+(\.[0-9]+)?//g; s/[[:space:]]+/ /g' | sort
 }
 
-# A nc that connects again when it is refused, which is at once
+# First in PATH for these: a nc that connects again when it is refused, which is at once
 nc_again() {
 	mkdir "$tmp/again"
 	cat >"$tmp/again/nc" <<-NC
@@ -66,7 +66,7 @@ nc_again() {
 			SECONDS=0
 			$(command -v nc) "\$@" && exit
 			status=\$?
-			((SECONDS == 0)) || exit \$status
+			((SECONDS < 2)) || exit \$status
 			read -rt 0.1 <> <(:)
 		done
 		exit \$status
@@ -77,7 +77,7 @@ nc_again() {
 # Results of a script: NAME.CONDITION, .status, .verdicts and .tries
 script() {
 	local name=$1 condition=$2 wanted=$3 try status passed=0 path=$PATH
-	[[ " $REFUSED " != *" $name "* ]] || path=$tmp/again:$PATH
+	[[ ${kernel%%-*} != 6.1 || " $REFUSED " != *" $name "* ]] || path=$tmp/again:$PATH
 	for ((try = 1; try <= 1 + TRIES; try++)); do
 		status=0
 		PATH=$path timeout -k 10 $((TIMEOUT * patience)) "./$name" >"$tmp/$name.$condition" 2>&1 </dev/null || status=$?
