@@ -56,7 +56,7 @@ verdicts() {
 		sed -E 's/-[A-Za-z0-9]{6,8}\b//g; s/[0-9]+(\.[0-9]+)?//g; s/[[:space:]]+/ /g' | sort
 }
 
-# First in PATH for these: a nc that connects again when it is refused, which is at once
+# For those of REFUSED, first in PATH: a nc that connects again when it is refused, which is at once
 nc_again() {
 	mkdir "$tmp/again"
 	cat >"$tmp/again/nc" <<-NC
