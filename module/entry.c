@@ -309,6 +309,25 @@ void ctxstat_entry_check(struct nf_conn *ct)
 }
 
 /**
+ * ctxstat_entry_delete_older() - note it of an entry that is not counted
+ * @ct: as for ctxstat_entry_delete()
+ * @reason: as for ctxstat_entry_delete()
+ *
+ * While the module is being loaded an entry may be deleted before the walk has come to
+ * it. It is counted now: the walk or the event about its end would do so next, and there
+ * would be no reason. (With preemption off as trace_report() says.)
+ */
+void ctxstat_entry_delete_older(struct nf_conn *ct, enum ctxstat_reason reason)
+{
+	preempt_disable_notrace();
+	ctxstat_entry_check(ct);
+	preempt_enable_notrace();
+	if (ctxstat_tag_is_ours(READ_ONCE(ct->status),
+				READ_ONCE(ctxstat_generation)))
+		ctxstat_entry_delete(ct, reason);
+}
+
+/**
  * ctxstat_entry_clear() - remove the tag
  * @ct: an entry that cannot be freed meanwhile; counting is off
  */

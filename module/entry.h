@@ -40,6 +40,7 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from);
 void ctxstat_entry_check(struct nf_conn *ct);
 void ctxstat_entry_changed_tcp(struct nf_conn *ct);
 /* Context: any in which conntrack runs. */
+void ctxstat_entry_delete_older(struct nf_conn *ct, enum ctxstat_reason reason);
 void ctxstat_entry_end_full(const struct nf_conn *ct);
 
 /* Context: RCU read section, or preemption off. */
@@ -239,8 +240,11 @@ static __always_inline void ctxstat_entry_delete(struct nf_conn *ct,
 	unsigned long old = READ_ONCE(ct->status);
 
 	do {
-		if (unlikely(!ctxstat_tag_is_ours(old, generation) ||
-			     old & CTXSTAT_REASON_MASK))
+		if (unlikely(!ctxstat_tag_is_ours(old, generation))) {
+			ctxstat_entry_delete_older(ct, reason);
+			return;
+		}
+		if (unlikely(old & CTXSTAT_REASON_MASK))
 			return;
 	} while (!try_cmpxchg(&ct->status, &old,
 			      old | (unsigned long)reason << CTXSTAT_TAG_REASON));
