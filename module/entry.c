@@ -190,6 +190,9 @@ bool ctxstat_entry_update(struct nf_conn *ct, enum ctxstat_from from)
 		unsigned long row = ctxstat_tag_row(new);
 		long cell = -1, event = -1;
 
+		/* It began to end before that could be seen, and will be gone. */
+		if (!ours && from == CTXSTAT_FROM_OLDER && old & IPS_DYING)
+			return changed;
 		if (ours)
 			new |= old & kept;
 		/* Once, and not for one that is about to end. */
@@ -313,9 +316,9 @@ void ctxstat_entry_check(struct nf_conn *ct)
  * @ct: as for ctxstat_entry_delete()
  * @reason: as for ctxstat_entry_delete()
  *
- * While the module is being loaded an entry may be deleted before the walk has come to
- * it. It is counted now: the walk or the event about its end would do so next, and there
- * would be no reason. (With preemption off as trace_report() says.)
+ * While the module is being loaded an entry may be deleted before the walk has come to it.
+ * It is still in the table, so it is counted, now: a moment later it is dying, and no
+ * longer would be. (With preemption off as trace_report() says.)
  */
 void ctxstat_entry_delete_older(struct nf_conn *ct, enum ctxstat_reason reason)
 {

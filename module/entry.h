@@ -230,8 +230,8 @@ slow:
  * @ct: an entry that cannot be freed meanwhile
  * @reason: why
  *
- * If several delete it at the same time, the first reason stays. Context: any in
- * which conntrack runs.
+ * If several delete it at the same time, the first reason stays. One that is older than the
+ * module is counted first, if nobody has. Context: any in which conntrack runs.
  */
 static __always_inline void ctxstat_entry_delete(struct nf_conn *ct,
 						 enum ctxstat_reason reason)

@@ -59,8 +59,8 @@ static void notrace trace_insert(unsigned long ip, unsigned long parent_ip,
  * end is due. Called whether or not anybody listens.
  *
  * With preemption off, as with PREEMPT_RT an allocation could sleep, and ftrace takes a
- * task that has slept for one that has left its trampoline. (The other callbacks that
- * allocate are called within a RCU read section, and that ftrace waits for as well.)
+ * task that has slept for one that has left its trampoline. (Those about a new entry are
+ * called within a RCU read section, which ftrace waits for as well.)
  */
 static void notrace trace_report(unsigned long ip, unsigned long parent_ip,
 				 struct ftrace_ops *ops,

@@ -6,6 +6,7 @@
 # is exact, and no tag is left behind; not in entries, either, that the kernel keeps
 # out of its table because a listener has no room for the event of their end, or because a
 # connection that they expected is still there. Of those that are deleted meanwhile it is known why.
+# Changes the size of the hash table, which is the machine's, and sets it back.
 #
 # Whether there are tags is read from the kernel's memory, without ctxstat:
 # conntrack -L makes the kernel call nf_ct_get_id() for each entry, and a kprobe
@@ -31,11 +32,13 @@ if module_loaded; then
 	module_unload || skip_all "the ctxstat module is in use"
 fi
 
-deaf='' control=() meanwhile=()
+deaf='' control=() flood='' buckets=''
 cleanup_more() {
 	[ -z "$deaf" ] || kill "$deaf" 2>/dev/null
 	((${#control[@]} == 0)) || kill "${control[@]}" 2>/dev/null
-	((${#meanwhile[@]} == 0)) || kill "${meanwhile[@]}" 2>/dev/null
+	[ -z "$flood" ] || kill "$flood" 2>/dev/null
+	rm -f "$tmp/deleting"
+	buckets_restore
 	traffic_end
 	probe_remove
 	module_restore
@@ -173,33 +176,41 @@ end_undelivered() {
 
 # The kernel has them no longer; loaded meanwhile, they have not changed what is counted.
 delivered() {
-	kill "$deaf" && wait_for 30 none_dying && exact_and_audited "$GATEWAY"
+	kill "$deaf" && wait_for 30 none_dying && exact_and_audited "$GATEWAY" && reasons_known
 }
 none_dying() { [ "$(on "$GATEWAY" conntrack -L dying 2>/dev/null | wc -l)" = 0 ]; }
 
-# While the module is loaded entries are deleted, and evicted, that it has not come to yet: why they
-# ended is known all the same. A large table is walked for longer; and with an event to be told the
-# kernel looks at an entry once more, which then counts.
+# While the module is loaded entries are deleted that it has not come to yet: why they ended is
+# known all the same. A large table is walked for longer; and with an event to be told the
+# kernel looks at an entry once more.
 deleted_meanwhile() {
-	local n buckets status=0
+	local n status=0
 	buckets=$(sysctl -n net.netfilter.nf_conntrack_buckets) &&
 		sysctl -qw net.netfilter.nf_conntrack_buckets=1000000 &&
 		on "$GATEWAY" sysctl -qw net.netfilter.nf_conntrack_events=1 || return
 	ip netns exec "$CLIENT" "$TRAFFIC" flood 3000 10.3.0.2 30000 &
-	meanwhile=($!)
-	while :; do on "$GATEWAY" conntrack -D -d 10.3.0.2; done >/dev/null 2>&1 &
-	meanwhile+=($!)
+	flood=$!
+	: >"$tmp/deleting"
+	while [ -e "$tmp/deleting" ]; do on "$GATEWAY" conntrack -D -d 10.3.0.2; done >/dev/null 2>&1 &
 	for ((n = 0; n < 5; n++)); do
-		module_load && wait_for 20 some_deleted && on "$GATEWAY" cat $PROC/ends >"$tmp/ends" &&
-			module_unload || status=1
-		awk '$1 == "ipv4" && $2 == "udp" { print } $2 == "udp" && $4 == "other" { bad = $5 } END { exit bad > 0 }' "$tmp/ends" || status=1
+		! module_loaded || module_unload || status=1
+		module_load && wait_for 20 some_deleted && reasons_known || status=1
 	done
-	kill "${meanwhile[@]}"
-	wait "${meanwhile[@]}" 2>/dev/null
-	meanwhile=()
-	sysctl -qw net.netfilter.nf_conntrack_buckets="$buckets" && return $status
+	kill $flood
+	rm "$tmp/deleting"
+	on "$GATEWAY" conntrack -F
+	wait $flood $! 2>/dev/null
+	flood=''
+	traffic_pause
+	buckets_restore && exact_and_audited "$GATEWAY" && accounted "$GATEWAY" && module_unload && return $status
 }
 some_deleted() { on "$GATEWAY" awk '$2 == "udp" && $4 == "deleted" { n = $5 } END { exit !n }' $PROC/ends; }
+reasons_known() {
+	on "$GATEWAY" awk '$1 == "ipv4" && $2 == "udp" { print; n += $4 == "other" } END { exit n }' $PROC/ends
+}
+buckets_restore() {
+	[ -z "$buckets" ] || sysctl -qw net.netfilter.nf_conntrack_buckets="$buckets" && buckets=''
+}
 
 load_flowing() {
 	module_load && traffic_flows 100
